@@ -1,0 +1,96 @@
+"""A data set as the benchmarks want it: ids in memory, batches of real lengths.
+
+N batch, S source length, T target length.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+import datasets
+from torch import Tensor
+
+from nlp_rnn.data.batching import MULTIPLE, TokenBatches, pad
+from nlp_rnn.data.sources import load_splits
+from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
+
+__all__ = ["Batch", "Corpus", "load_corpus", "training_batches"]
+
+Pair = tuple[list[int], list[int]]
+
+PHRASEBOOK_VOCABULARY = 1000
+"""It has no thousands of subwords. The network keeps its size, and size is what costs time."""
+
+
+class Corpus(NamedTuple):
+    """A parallel corpus.
+
+    Attributes:
+        tokenizer: of both languages.
+        train: source and target ids of every pair, both with the end token.
+        test: raw source text.
+    """
+
+    tokenizer: Tokenizer
+    train: list[Pair]
+    test: list[str]
+
+
+class Batch(NamedTuple):
+    """Some training pairs.
+
+    Attributes:
+        source: (N, S).
+        lengths: real source tokens (N,).
+        target: begin token, ids, end token, (N, T + 1).
+    """
+
+    source: Tensor
+    lengths: Tensor
+    target: Tensor
+
+    @property
+    def target_lengths(self) -> Tensor:
+        """Real tokens to predict, (N,)."""
+        return (self.target[:, 1:] != 0).sum(1)
+
+
+def load_corpus(dataset: str, *, vocab_size: int) -> Corpus:
+    """Read the columns en and de and train a joint tokenizer on them."""
+    datasets.disable_progress_bars()
+    splits = load_splits(dataset, columns={"source": "en", "target": "de"})
+    sources, targets = splits["train"]["source"][:], splits["train"]["target"][:]
+    if dataset == "phrasebook":
+        vocab_size = min(vocab_size, PHRASEBOOK_VOCABULARY)
+    tokenizer = Tokenizer.train([*sources, *targets], vocab_size=vocab_size)
+    sides = (tokenizer.encode_batch(texts) for texts in (sources, targets))
+    train = [([*source, EOS], [*target, EOS]) for source, target in zip(*sides)]
+    return Corpus(tokenizer, train, splits["test"]["source"][:])
+
+
+def training_batches(
+    pairs: list[Pair],
+    *,
+    tokens_per_batch: int,
+    max_sentences: int | None = None,
+    multiple: int = MULTIPLE,
+) -> Iterator[Batch]:
+    """Shuffled batches of like lengths, epoch after epoch without end."""
+    batches = TokenBatches(
+        [(len(source), len(target)) for source, target in pairs],
+        tokens_per_batch=tokens_per_batch,
+        max_sentences=max_sentences,
+        shuffle=True,
+        multiple=multiple,
+    )
+    for epoch in count():
+        batches.set_epoch(epoch)
+        for rows in batches:
+            yield collate([pairs[row] for row in rows], multiple=multiple)
+
+
+def collate(pairs: list[Pair], *, multiple: int = MULTIPLE) -> Batch:
+    """Pad some pairs."""
+    source, lengths = pad([source for source, _ in pairs], multiple=multiple)
+    target, _ = pad([[BOS, *target] for _, target in pairs], multiple=multiple)
+    return Batch(source, lengths, target)

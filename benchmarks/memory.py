@@ -1,0 +1,82 @@
+"""Resident memory over a long training: it must not grow with the number of batches.
+
+    python -m benchmarks.memory --dataset DATA/multi30k
+    python -m benchmarks.memory --dataset DATA/multi30k --multiple 1
+
+Every batch has lengths of its own, and the CPU kernels keep a prepared primitive for every shape
+they have seen. Padding to multiples (the default is the library's) keeps the shapes few;
+``--multiple 1`` shows what happens without. Linux only.
+"""
+
+import argparse
+import os
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from benchmarks.corpus import Batch, load_corpus, training_batches
+from benchmarks.timing import PRECISIONS, arguments, machine
+from benchmarks.train_translation import Variant, at_once, update
+from nlp_rnn.data.batching import MULTIPLE
+from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.tasks.optimization import Optimization
+
+
+def resident() -> float:
+    """MiB of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def measure(variant: Variant, batches: Iterable[Batch], *, every: int) -> dict[int, float]:
+    """MiB after each ``every`` training batches, by number of batches; prints them as they come."""
+    sizes: dict[int, float] = {}
+    shapes: set[tuple[int, ...]] = set()
+    print("batches  shapes  resident MiB")
+    for done, batch in enumerate(batches, 1):
+        update(variant, batch)
+        shapes.add((*batch.source.shape, batch.target.size(1)))
+        if done % every == 0:
+            sizes[done] = resident()
+            print(f"{done:7}  {len(shapes):6}  {sizes[done]:12.0f}", flush=True)
+    return sizes
+
+
+def growth(sizes: dict[int, float]) -> float:
+    """Share that memory grew by, from the second size (the first still warms up) to the last."""
+    later = list(sizes.values())[1:]
+    return later[-1] / later[0] - 1
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--cell", default="gru", help="gru, lstm, rnn_tanh or rnn_relu")
+    parser.add_argument("--precision", default="highest", choices=PRECISIONS)
+    parser.add_argument("--multiple", type=int, default=MULTIPLE, help="of padded lengths")
+    parser.add_argument("--tokens-per-batch", type=int, default=1200, help="padded target tokens")
+    parser.add_argument("--batches", type=int, default=1000)
+    run(parser.parse_args())
+
+
+def run(options: argparse.Namespace) -> None:
+    print(machine(options.threads))
+    corpus = load_corpus(options.dataset, vocab_size=4000)
+    torch.manual_seed(0)
+    network = Seq2Seq(vocab_size=4000, cell=options.cell)
+    trained = (each for each in network.parameters() if each.requires_grad)
+    optimizer, _ = Optimization().build(trained, total_steps=options.batches)
+    batches = training_batches(
+        corpus.train, tokens_per_batch=options.tokens_per_batch, multiple=options.multiple
+    )
+    sizes = measure(
+        Variant(network, at_once, optimizer, options.precision),
+        islice(batches, options.batches),
+        every=options.batches // 10,
+    )
+    print(f"growth from batch {list(sizes)[1]} to {list(sizes)[-1]}: {growth(sizes):+.1%}")
+
+
+if __name__ == "__main__":
+    main()

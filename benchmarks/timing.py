@@ -1,0 +1,156 @@
+"""Timings that can be compared: variants take turns within one run, and what counts is the ratio.
+
+Noise of the machine then hits all variants alike. Seconds of different runs, or of different
+machines, are not comparable.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+__all__ = [
+    "PRECISIONS",
+    "arguments",
+    "comparison_arguments",
+    "has_bf16",
+    "machine",
+    "matmul_rates",
+    "precision",
+    "print_table",
+    "ratio",
+    "take_turns",
+]
+
+PRECISIONS = ("highest", "medium", "bf16")
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks take."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset",
+        default="phrasebook",
+        help="a folder or Hub id with columns en and de, or the built-in phrasebook",
+    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentParser:
+    """A parser with what all comparisons take."""
+    parser = arguments(description)
+    parser.add_argument("--rounds", type=int, default=rounds, help="times that variants take turns")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        default=["highest", "medium", *(["bf16"] if has_bf16() else [])],
+        help="of fp32 products, as torch.set_float32_matmul_precision names them, or bf16 "
+        "autocast; where the CPU lacks instructions for bf16 it takes 50-100x as long",
+    )
+    return parser
+
+
+def machine(threads: int) -> str:
+    """What the numbers were measured on; also sets the number of threads."""
+    torch.set_num_threads(threads)
+    found = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in _flags()]
+    return (
+        f"{found[1] if found else platform.processor() or platform.machine()}, "
+        f"{os.cpu_count()} cores, {threads} threads, torch {torch.__version__} using "
+        f"{torch.backends.cpu.get_cpu_capability()}; "
+        f"bf16 in hardware: {'yes' if has_bf16() else 'no, left out'} ({' '.join(flags)})"
+    )
+
+
+def has_bf16() -> bool:
+    """Whether the CPU has instructions for bf16 products."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(_flags())
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """fp32 products under ``torch.set_float32_matmul_precision(name)``, or ``bf16`` autocast."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if name == "bf16" else name)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def take_turns(
+    variants: Mapping[str, Callable[[], object]], *, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of every variant in every round, after one round that warms up."""
+    for run in variants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, run in variants.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """How many times as long ``slow`` takes: the median over rounds, each compared with itself."""
+    return statistics.median(first / second for first, second in zip(slow, fast))
+
+
+def matmul_rates(names: Sequence[str], *, repeats: int = 5) -> dict[str, float]:
+    """FLOP/s of the best of some square products, under each precision."""
+    best = dict.fromkeys(names, 0.0)
+    for size in (1024, 1536, 2048):
+        for name in names:
+            dtype = torch.bfloat16 if name == "bf16" else torch.float32
+            left, right = torch.randn(2, size, size).to(dtype)
+            with precision(name), torch.inference_mode():
+                torch.mm(left, right)
+                for _ in range(repeats):
+                    start = time.perf_counter()
+                    torch.mm(left, right)
+                    rate = 2 * size**3 / (time.perf_counter() - start)
+                    best[name] = max(best[name], rate)
+    return best
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns, words to the left and numbers to the right."""
+    cells = [list(map(str, header))] + [
+        [f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    numeric = [all(isinstance(cell, (int, float)) for cell in column) for column in zip(*rows)]
+    for row in cells:
+        print(
+            "  ".join(
+                cell.rjust(width) if number else cell.ljust(width)
+                for cell, width, number in zip(row, widths, numeric)
+            ).rstrip()
+        )
+    print()
+
+
+def _flags() -> set[str]:
+    found = re.search(r"(?:flags|Features)\s*:\s*(.+)", _cpuinfo())
+    return set(found[1].split()) if found else set()
+
+
+def _cpuinfo() -> str:
+    return CPUINFO.read_text() if CPUINFO.exists() else ""

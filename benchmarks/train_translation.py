@@ -1,0 +1,217 @@
+"""Training speed of a translator: the parallel decoder against loops over the target.
+
+    python -m benchmarks.train_translation --dataset DATA/multi30k
+    python -m benchmarks.train_translation --dataset DATA/multi30k --peer-shape
+
+Three ways to train the same sizes, each under every precision that makes sense on the machine:
+
+- ``parallel``: `Decoder.forward`, fused calls over all target steps;
+- ``loop``: the same weights and the same outputs (checked), one target step at a time;
+- ``input feeding``: `InputFeedingDecoder`, which cannot do without the loop.
+
+A step is forward, loss, backward, clipping and the fused Adam update, on batches of real lengths;
+padding counts as time and not as tokens. The last column is the model's arithmetic without padding
+over what the machine could multiply in that time, by the fastest square product of that data type.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.corpus import Batch, load_corpus, training_batches
+from benchmarks.macs import TRAINING_FLOPS_PER_MAC, batch_macs
+from benchmarks.timing import (
+    comparison_arguments,
+    machine,
+    matmul_rates,
+    precision,
+    print_table,
+    ratio,
+    take_turns,
+)
+from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.modules.attention import Memory
+from nlp_rnn.tasks.optimization import Optimization
+
+Forward = Callable[[Seq2Seq, Batch], Tensor]
+"""Teacher forcing: what meets the softmax after each target token, (N, T, E)."""
+
+
+class Variant(NamedTuple):
+    """A way to train.
+
+    Attributes:
+        network: may be shared with another variant.
+        forward: how the target is read.
+        optimizer: of the network.
+        precision: see `timing.precision`.
+    """
+
+    network: Seq2Seq
+    forward: Forward
+    optimizer: torch.optim.Optimizer
+    precision: str
+
+
+def at_once(network: Seq2Seq, batch: Batch) -> Tensor:
+    """As the network does it."""
+    outputs, _ = network(batch.source, batch.lengths, batch.target[:, :-1])
+    return outputs
+
+
+def step_by_step(network: Seq2Seq, batch: Batch) -> Tensor:
+    """The same by a loop, which is left as little work as possible: no embedding, no softmax."""
+    decoder = network.decoder
+    state, memory = network.encode(batch.source, batch.lengths)
+    outputs = []
+    for embedded in decoder.embed(batch.target[:, :-1]).split(1, dim=1):  # (N, 1, E)
+        output, state, _ = decoder.advance(embedded, embedded, state, Memory(*memory))
+        outputs.append(output)
+    return decoder.output_dropout(torch.cat(outputs, 1))
+
+
+def check_equal(network: Seq2Seq, batch: Batch) -> None:
+    """Without dropout both ways give the same outputs."""
+    network.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            step_by_step(network, batch), at_once(network, batch), rtol=1e-3, atol=1e-4
+        )
+    network.train()
+
+
+def update(variant: Variant, batch: Batch) -> None:
+    """One training step, with the loss of the translation task."""
+    network, optimizer = variant.network, variant.optimizer
+    following = batch.target[:, 1:]
+    real = following != 0
+    with precision(variant.precision):
+        logits = network.decoder.project(variant.forward(network, batch)[real]).float()
+        loss = F.cross_entropy(logits, following[real], label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+
+def variants(networks: dict[str, Any], names: Sequence[str]) -> dict[str, Variant]:
+    """The three decoders under each precision, named ``decoder, precision``."""
+    torch.manual_seed(0)
+    parallel, feeding = (
+        Seq2Seq(**networks, decoder=decoder) for decoder in ("parallel", "input_feeding")
+    )
+    ways = {
+        "loop": (parallel, step_by_step),
+        "input feeding": (feeding, at_once),
+        "parallel": (parallel, at_once),
+    }
+    optimizers = {
+        network: Optimization().build(
+            (each for each in network.parameters() if each.requires_grad), total_steps=1e6
+        )[0]
+        for network in (parallel, feeding)
+    }
+    return {
+        f"{way}, {name}": Variant(network, forward, optimizers[network], name)
+        for name in names
+        for way, (network, forward) in ways.items()
+    }
+
+
+def measure(
+    networks: dict[str, Any], batches: Sequence[Batch], names: Sequence[str], *, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds that a pass over the batches takes each variant, in every round; prints them.
+
+    Args:
+        networks: arguments of `Seq2Seq`.
+        batches: what to train on.
+        names: of the precisions; the first is what the last ratio refers to.
+        rounds: times that all variants take turns.
+    """
+    each = variants(networks, names)
+    check_equal(each[f"parallel, {names[0]}"].network, batches[0])
+
+    def train(variant: Variant) -> None:
+        for batch in batches:
+            update(variant, batch)
+
+    before = matmul_rates(names)
+    seconds = take_turns({k: partial(train, v) for k, v in each.items()}, rounds=rounds)
+    rates = {name: max(rate, before[name]) for name, rate in matmul_rates(names).items()}
+    report(each, batches, seconds, rates)
+    return seconds
+
+
+def report(
+    each: dict[str, Variant],
+    batches: Sequence[Batch],
+    seconds: dict[str, list[float]],
+    rates: dict[str, float],
+) -> None:
+    """Print speeds, ratios and how much of the machine they use."""
+    tokens = sum(int(batch.target_lengths.sum()) for batch in batches)
+    positions = sum(batch.target[:, 1:].numel() for batch in batches)
+    print(f"{len(batches)} batches, {tokens} target tokens, {tokens / positions:.1%} of positions")
+    names = list(rates)
+    fp32 = max(rate for name, rate in rates.items() if name != "bf16")
+    rows: list[list[object]] = []
+    for name, times in seconds.items():
+        way, level = name.split(", ")
+        macs = batch_macs(each[name].network, batches)
+        flops = TRAINING_FLOPS_PER_MAC * macs / median(times)
+        loop, slowest = seconds[f"loop, {level}"], seconds[f"loop, {names[0]}"]
+        rows.append(
+            [
+                *(way, level, round(tokens / median(times))),
+                *(ratio(loop, times), ratio(slowest, times)),
+                *(flops / 1e9, 100 * flops / (rates["bf16"] if level == "bf16" else fp32)),
+            ]
+        )
+    header = ["decoder", "precision", "tokens/s", "x loop", f"x loop, {names[0]}"]
+    print_table([*header, "GFLOP/s", "% of torch.mm"], rows)
+    print_table(
+        ["torch.mm, best size", "GFLOP/s"], [[name, rate / 1e9] for name, rate in rates.items()]
+    )
+    for name in names:
+        faster = ratio(seconds[f"loop, {name}"], seconds[f"parallel, {name}"])
+        print(f"parallel / loop, {name}: {faster:.2f}")
+    best = min(seconds, key=lambda name: median(seconds[name]))
+    print(f"best ({best}) / loop, {names[0]}: {ratio(slowest, seconds[best]):.2f}")
+
+
+def main() -> None:
+    parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
+    parser.add_argument(
+        "--peer-shape",
+        action="store_true",
+        help="sizes as in peers_translation: LSTM, one decoder layer, 8k subwords, 64 sentences",
+    )
+    parser.add_argument("--batches", type=int, default=8, help="batches of a round")
+    parser.add_argument("--tokens-per-batch", type=int, default=1200, help="padded target tokens")
+    run(parser.parse_args())
+
+
+def run(options: argparse.Namespace) -> None:
+    print(machine(options.threads))
+    networks: dict[str, Any] = {"vocab_size": 4000}
+    limits = {"tokens_per_batch": options.tokens_per_batch}
+    if options.peer_shape:
+        networks = {"vocab_size": 8000, "cell": "lstm", "decoder_layers": 1}
+        limits = {"tokens_per_batch": 1_000_000, "max_sentences": 64}
+    chosen = Seq2Seq(**networks).arguments
+    print("network:", ", ".join(f"{name} {value}" for name, value in chosen.items()))
+    corpus = load_corpus(options.dataset, vocab_size=networks["vocab_size"])
+    batches = list(islice(training_batches(corpus.train, **limits), options.batches))
+    measure(networks, batches, options.precisions, rounds=options.rounds)
+
+
+if __name__ == "__main__":
+    main()

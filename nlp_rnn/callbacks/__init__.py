@@ -1,0 +1,6 @@
+"""Lightning callbacks."""
+
+from nlp_rnn.callbacks.attention_maps import AttentionMaps
+from nlp_rnn.callbacks.graceful_stop import GracefulStop
+
+__all__ = ["AttentionMaps", "GracefulStop"]

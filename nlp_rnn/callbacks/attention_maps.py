@@ -1,0 +1,45 @@
+"""Pictures of what a translator looks at, a few at each validation."""
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from nlp_rnn.explain.heatmap import attention_figure
+
+__all__ = ["AttentionMaps"]
+
+
+class AttentionMaps(Callback):
+    """Draws the attention of the first validation sentences to TensorBoard.
+
+    Drawn while validation runs, so that averaged weights are those in use.
+
+    Args:
+        count: how many sentences.
+    """
+
+    def __init__(self, count: int = 3) -> None:
+        self.count = count
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        boards = [each for each in trainer.loggers if isinstance(each, TensorBoardLogger)]
+        if batch_idx > 0 or trainer.sanity_checking or not boards or not trainer.is_global_zero:
+            return
+        translator: Any = pl_module.translator
+        if not translator.attends:
+            return
+        for number, source in enumerate([text for text in batch.sources if text.strip()]):
+            if number == self.count:
+                break
+            figure = attention_figure(translator.align(source))
+            boards[0].experiment.add_figure(f"attention/{number}", figure, trainer.global_step)

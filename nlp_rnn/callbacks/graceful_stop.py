@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM end a training between two updates, with a checkpoint to resume from."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_info
+
+__all__ = ["GracefulStop", "Stopped"]
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """Training was stopped on request; the message says how to go on."""
+
+
+class GracefulStop(Checkpoint):
+    """Saves ``last.ckpt`` after the running update and stops.
+
+    A second signal stops at once. Saving from inside the signal handler, in the middle of an
+    update, would lose the batch; this resumes exactly. A `Checkpoint` runs after all other
+    callbacks, so averaged weights are up to date.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._ask)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+            path = Path(trainer.checkpoint_callback.dirpath or ".") / "last.ckpt"  # type: ignore[union-attr]
+            trainer.save_checkpoint(path)
+            self._restore()
+            raise Stopped(
+                f"stopped at update {trainer.global_step}; resume with --ckpt_path {path}"
+            )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        rank_zero_info("stopping after this update; press Ctrl-C again to stop at once")
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}

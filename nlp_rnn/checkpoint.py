@@ -1,0 +1,78 @@
+"""What a checkpoint promises, and how one is opened.
+
+A checkpoint is a zip file that `torch.load(weights_only=True)` reads. Beside what Lightning needs
+to resume it holds:
+
+- ``nlp_rnn``: ``{"task": ..., "format": 1}``;
+- ``hyper_parameters``: the network's constructor arguments, plain values only;
+- ``state_dict``: its weights, under ``network.``;
+- ``TranslationData`` or the like, the state of the data module: tokenizers as bytes, and which
+  data with which columns it was trained on.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlp_rnn.errors import InputError
+
+__all__ = ["FORMAT", "network_weights", "open_checkpoint"]
+
+FORMAT = 1
+
+
+def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
+    """Read a checkpoint of one task; its tensors are on the CPU, wherever they were trained.
+
+    Args:
+        path: a local file.
+        task: the kind that is wanted, e.g. ``translate``.
+
+    Raises:
+        InputError: no such file, not a checkpoint of ours, damaged, of another task, or written
+            by a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}: give the path of a .ckpt file written by fit")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch.load does not compare checksums: without this, flipped bits load silently.
+            broken = archive.testzip()
+        if broken:
+            raise zipfile.BadZipFile(broken)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"{path} is not a readable checkpoint ({_first_line(error)}): it is damaged, cut short "
+            "or of another kind; use last.ckpt or an earlier one"
+        ) from error
+    about = checkpoint.get("nlp_rnn") if isinstance(checkpoint, dict) else None
+    if not isinstance(about, dict) or not {"task", "format"} <= about.keys():
+        raise InputError(f"{path} was not written by nlp_rnn: give a checkpoint made by fit")
+    if about["format"] > FORMAT:
+        raise InputError(
+            f"{path} has format {about['format']}, this version reads up to {FORMAT}: "
+            "upgrade nlp-rnn"
+        )
+    if about["task"] != task:
+        raise InputError(
+            f"{path} is a checkpoint of the task '{about['task']}', but '{task}' is wanted"
+        )
+    return checkpoint
+
+
+def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The network's own part of the saved weights, for its `load_state_dict`."""
+    prefix = "network."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

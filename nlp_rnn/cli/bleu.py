@@ -1,0 +1,84 @@
+"""``nlp-rnn bleu``: scores of translations, and whether two systems differ."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlp_rnn.cli.common import read_pair
+from nlp_rnn.errors import InputError
+
+__all__ = ["add_command"]
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "bleu",
+        help="BLEU, chrF and TER of translations",
+        description="Score detokenised translations with sacreBLEU.",
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("hypotheses", type=Path, metavar="HYP", help="a translation per line")
+    parser.add_argument("references", type=Path, metavar="REF", help="a reference per line")
+    parser.add_argument(
+        "--compare", type=Path, metavar="HYP2", help="another system, with a paired bootstrap test"
+    )
+    parser.add_argument(
+        "--language",
+        default="en",
+        help="target language; zh, ja and ko have BLEU tokenizers of their own (default en: 13a)",
+    )
+
+
+def _run(args: argparse.Namespace) -> None:
+    from nlp_rnn.metrics import compare_systems, translation_scores
+
+    hypotheses, references = read_pair(args.hypotheses, args.references)
+    if not references:
+        raise InputError(f"{args.references} is empty: nothing to score")
+    language = args.language
+    if args.compare is None:
+        scores = translation_scores(hypotheses, references, language=language)
+        _print_table(
+            f"{args.hypotheses}, {len(references)} sentences",
+            ["metric", "value"],
+            [[score.title, f"{score.value:.2f}"] for score in scores],
+            [f"{score.title}: {score.signature}" for score in scores],
+        )
+        return
+    others, _ = read_pair(args.compare, args.references)
+    comparisons = compare_systems(hypotheses, others, references, language=language)
+    _print_table(
+        f"Paired bootstrap test, {len(references)} sentences",
+        ["metric", str(args.hypotheses), str(args.compare), "difference", "p value"],
+        [
+            [
+                each.title,
+                f"{each.baseline:.2f}",
+                f"{each.system:.2f}",
+                f"{each.system - each.baseline:+.2f}",
+                f"{each.p_value:.3f}",
+            ]
+            for each in comparisons
+        ],
+        [f"{each.title}: {each.signature}" for each in comparisons],
+    )
+
+
+def _print_table(
+    title: str, header: Sequence[str], rows: Iterable[Sequence[str]], signatures: Iterable[str]
+) -> None:
+    """A table, and below it the signatures, each on a line that can be copied."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for name in header:
+        table.add_column(Text(name), justify="right" if name != header[0] else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    sys.stdout.writelines(f"{signature}\n" for signature in signatures)

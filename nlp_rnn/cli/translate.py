@@ -1,0 +1,190 @@
+"""``nlp-rnn translate``: a line out for each line in."""
+
+import argparse
+import dataclasses
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nlp_rnn.cli.common import (
+    add_model_options,
+    open_translator,
+    positive,
+    refuse_existing,
+    warnings_of_lines,
+)
+from nlp_rnn.data.lines import arriving, read_lines
+from nlp_rnn.errors import InputError
+
+if TYPE_CHECKING:
+    from nlp_rnn.inference import BeamSearch, Sampling, Translation, Translator
+
+__all__ = ["add_command"]
+
+POOL = 16
+"""Batches that are sorted by length together, once that much input is waiting."""
+
+PATIENCE = 0.05
+"""Seconds that a line waits for others to share its batch."""
+
+BEAM_OPTIONS = {
+    "beam_size": (int, "translations in the running; 1 is greedy (default 5)"),
+    "length_penalty": (float, "alpha of Wu et al. 2016; 0 prefers short ones (default 1.0)"),
+    "min_length_ratio": (float, "least target tokens per source token (default 0.0)"),
+    "no_repeat_ngram_size": (int, "n-grams that may occur only once; 0 allows all (default 0)"),
+    "repetition_penalty": (float, "above 1 discourages repeated tokens (default 1.0)"),
+}
+SAMPLING_OPTIONS = {
+    "temperature": (float, "below 1 sharpens, above 1 flattens (default 1.0)"),
+    "top_k": (int, "draw from the k likeliest tokens; 0 from all (default 0)"),
+    "top_p": (float, "draw from the smallest set with this probability (default 1.0)"),
+    "min_p": (float, "drop tokens less likely than this share of the best (default 0.0)"),
+    "seed": (int, "the same seed gives the same text (default 0)"),
+}
+COMMON_OPTIONS = {
+    "max_length_ratio": (float, "most target tokens per source token, and 10 more (default 2.0)"),
+}
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "translate",
+        help="translate text, a line at a time",
+        description="Translate UTF-8 text: a line out for each line in, in order; an empty line "
+        "stays empty. In a pipe, translations appear as soon as the input pauses.",
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument(
+        "checkpoint", nargs="+", type=Path, metavar="CKPT", help="several make an ensemble"
+    )
+    parser.add_argument(
+        "--input", nargs="+", type=Path, metavar="FILE", help="text files (default: standard input)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="new file (default: standard output)"
+    )
+    parser.add_argument(
+        "--batch-size", type=positive, default=64, metavar="N", help="sentences (default 64)"
+    )
+    parser.add_argument("--scores", action="store_true", help="append a tab and the score")
+    parser.add_argument(
+        "--alignments",
+        action="store_true",
+        help="append a tab and pairs i-j: target piece j attended most to source piece i, from 0",
+    )
+    parser.add_argument(
+        "--nbest",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="above 1, so many lines for each: number of the input line, from 0 ||| translation "
+        "||| score, and ||| alignments if asked for",
+    )
+    _add_options(parser, COMMON_OPTIONS)
+    _add_options(parser.add_argument_group("beam search"), BEAM_OPTIONS)
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument(
+        "--sample",
+        action="store_true",
+        help="draw translations at random instead; waits until a batch is full",
+    )
+    _add_options(sampling, SAMPLING_OPTIONS)
+    add_model_options(parser)
+
+
+def _add_options(group: Any, options: Mapping[str, tuple[type, str]]) -> None:
+    """Options without a default here: those of the search classes hold."""
+    for name, (kind, text) in options.items():
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar="X", help=text)
+
+
+def _run(args: argparse.Namespace) -> None:
+    refuse_existing(args.output)
+    search = _search(args)
+    with ExitStack() as stack:
+        if args.input:
+            files = [stack.enter_context(path.open("rb")) for path in args.input]
+            names = [str(path) for path in args.input]
+        else:
+            # A reader of its own: the one of sys.stdin is locked while a thread waits in it.
+            files, names = [open(0, "rb", closefd=False)], ["standard input"]  # noqa: SIM115
+        translator = open_translator(args)
+        output: TextIO = sys.stdout
+        if args.output:
+            output = stack.enter_context(args.output.open("x", encoding="utf-8", newline="\n"))
+        lines = (line for file, name in zip(files, names) for line in read_lines(file, name))
+        done = 0
+        for batch in _batches(lines, args):
+            with warnings_of_lines(done):
+                found = translator.translate(batch, _anew(search, done), batch_size=args.batch_size)
+            for source, translations in zip(batch, found):
+                for line in _show(translator, done, source, translations, args):
+                    output.write(f"{line}\n")
+                done += 1
+            output.flush()
+
+
+def _search(args: argparse.Namespace) -> "BeamSearch | Sampling":
+    """What the options ask for."""
+    from nlp_rnn.inference import BeamSearch, Sampling
+
+    known = {**COMMON_OPTIONS, **BEAM_OPTIONS, **SAMPLING_OPTIONS}
+    given = {name: value for name, value in vars(args).items() if name in known}
+    for name in given:
+        option = f"--{name.replace('_', '-')}"
+        if args.sample and name in BEAM_OPTIONS:
+            raise InputError(f"{option} belongs to beam search: leave out either it or --sample")
+        if not args.sample and name in SAMPLING_OPTIONS:
+            raise InputError(f"{option} belongs to sampling: add --sample, or leave it out")
+    if args.sample:
+        return Sampling(num_samples=args.nbest, **given)
+    return BeamSearch(nbest=args.nbest, **given)
+
+
+def _batches(lines: Iterator[str], args: argparse.Namespace) -> Iterator[list[str]]:
+    if args.sample:
+        # A seed promises the same text: batches must not depend on how the input flows.
+        return arriving(lines, first=args.batch_size, most=args.batch_size, patience=None)
+    return arriving(lines, first=args.batch_size, most=POOL * args.batch_size, patience=PATIENCE)
+
+
+def _anew(search: "BeamSearch | Sampling", done: int) -> "BeamSearch | Sampling":
+    """The search for one batch: what samples draws other numbers for each."""
+    from nlp_rnn.inference import Sampling
+
+    if isinstance(search, Sampling):
+        return dataclasses.replace(search, seed=search.seed + done)
+    return search
+
+
+def _show(
+    translator: "Translator",
+    index: int,
+    source: str,
+    translations: "list[Translation]",
+    args: argparse.Namespace,
+) -> Iterator[str]:
+    """The output lines of one input line."""
+    for each in translations:
+        fields = [each.text]
+        if args.scores or args.nbest > 1:
+            fields.append(f"{each.score:.4f}")
+        if args.alignments:
+            fields.append(_pharaoh(translator, source, each.text))
+        yield " ||| ".join([str(index), *fields]) if args.nbest > 1 else "\t".join(fields)
+
+
+def _pharaoh(translator: "Translator", source: str, target: str) -> str:
+    """``i-j`` for every target piece j whose most attended source piece is i, not the end mark."""
+    if not source.strip():
+        return ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # already said when the line was translated
+        alignment = translator.align(source, target)
+    best = alignment.weights.argmax(1).tolist()[:-1]
+    return " ".join(f"{i}-{j}" for j, i in enumerate(best) if i < len(alignment.source) - 1)

@@ -1,0 +1,252 @@
+"""Text from one string: a built-in corpus, a local folder or file, or a Hub id."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
+
+from nlp_rnn.data.lines import read_lines
+from nlp_rnn.data.parallel import parallel_files, parallel_rows
+from nlp_rnn.data.phrasebook import phrasebook
+from nlp_rnn.errors import InputError
+
+__all__ = ["carve_validation", "load_splits"]
+
+# pandas would read the text NA as a missing value, and a stray quote as text over many lines.
+_CSV: dict[str, Any] = {"keep_default_na": False}
+_TSV: dict[str, Any] = {**_CSV, "quoting": csv.QUOTE_NONE}
+_BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".jsonl": ("json", {}),
+    ".json": ("json", {}),
+    ".csv": ("csv", _CSV),
+    ".tsv": ("csv", {**_TSV, "sep": "\t"}),
+    ".parquet": ("parquet", {}),
+}
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
+
+
+def load_splits(
+    dataset: str, *, columns: dict[str, str], streaming: bool = False
+) -> DatasetDict | IterableDatasetDict:
+    r"""Loads the splits of a data set with exactly the columns that are wanted, as plain strings.
+
+    Empty texts are kept. Numbers become text, class labels their names.
+
+    Args:
+        dataset: One of
+            `phrasebook`, built in, whose columns are named by their locales;
+            a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
+            a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
+            a prefix of parallel text files `<prefix>.<column>`, likewise;
+            a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
+            Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
+            `dev` are called `validation`.
+        columns: New name to name in the data, such as {"source": "en", "target": "de"}; a name
+            may stand within a `translation` column, as on the Hub.
+        streaming: Read while iterating; only the first row is looked at here.
+
+    Raises:
+        InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
+            a column; or a cell is missing or no text (streaming: when its row is read).
+    """
+    wanted = list(columns.values())
+    if len(set(wanted)) < len(wanted):
+        raise InputError(f"the columns {', '.join(wanted)} must differ from each other")
+    path = Path(dataset).expanduser()
+    kind = IterableDatasetDict if streaming else DatasetDict
+    if dataset == "phrasebook":
+        splits = _built_in(columns)
+        return (
+            kind({k: v.to_iterable_dataset() for k, v in splits.items()}) if streaming else splits
+        )
+    if files := parallel_files(path, wanted):
+        read = _stream if streaming else _read
+        return kind({name: read(dict(zip(columns, paths))) for name, paths in files.items()})
+    with _explained(dataset, path):
+        splits = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
+        return kind({k: _pick(data, columns, f"{dataset}, {k}") for k, data in splits.items()})
+
+
+def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) -> DatasetDict:
+    """Moves random rows of `train` to a new split `validation`; the rest keeps its order.
+
+    Args:
+        splits: With the split `train`. If there is a `validation` already, nothing happens.
+        size: Rows to move, but at most a tenth of `train`.
+        seed: The same seed moves the same rows.
+
+    Raises:
+        InputError: No `train`, or too few rows, or data that is streamed.
+    """
+    if "validation" in splits:
+        return splits
+    if isinstance(splits, IterableDatasetDict):
+        raise InputError("data that is streamed needs a validation split of its own; name one")
+    if "train" not in splits or len(splits["train"]) < 10:
+        raise InputError("a validation split is carved from a train split of 10 rows or more")
+    train = splits["train"]
+    chosen = set(random.Random(seed).sample(range(len(train)), min(size, len(train) // 10)))
+    rest = [row for row in range(len(train)) if row not in chosen]
+    carved = {"train": train.select(rest), "validation": train.select(sorted(chosen))}
+    return DatasetDict({**splits, **carved})
+
+
+def _built_in(columns: dict[str, str]) -> DatasetDict:
+    if len(columns) != 2:
+        raise InputError(f"the phrasebook has two columns, not {len(columns)}")
+    splits = DatasetDict()
+    for name, pairs in phrasebook(*columns.values()).items():
+        sides = [list(side) for side in zip(*pairs)]
+        splits[name] = Dataset.from_dict(dict(zip(columns, sides)))
+    return splits
+
+
+def _read(paths: dict[str, Path]) -> Dataset:
+    rows = list(parallel_rows(paths))
+    if not rows:
+        raise InputError(f"{', '.join(map(str, paths.values()))}: empty, text is wanted")
+    return Dataset.from_list(rows)
+
+
+def _stream(paths: dict[str, Path]) -> IterableDataset:
+    return IterableDataset.from_generator(parallel_rows, gen_kwargs={"paths": paths})
+
+
+def _local(path: Path, streaming: bool) -> Any:
+    if path.is_dir():
+        suffixes = {file.suffix for file in path.rglob("*.[ct]sv")}
+        options = (_CSV if ".csv" in suffixes else _TSV) if suffixes else {}
+        return datasets.load_dataset(str(path), streaming=streaming, **options)
+    if path.suffix not in _BUILDERS:
+        raise InputError(f"{path}: no data with this ending is known; use {', '.join(_BUILDERS)}")
+    builder, options = _BUILDERS[path.suffix]
+    files = {"train": str(path)}
+    return datasets.load_dataset(builder, data_files=files, streaming=streaming, **options)
+
+
+@contextmanager
+def _explained(dataset: str, path: Path) -> Iterator[None]:
+    """Says in one line what is wrong with data that cannot be read, with file and line if known.
+
+    The libraries below raise errors of many types, even StopIteration for an empty file, and log
+    them before; none names the line.
+    """
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        for file in [path] if path.is_file() else sorted(path.rglob("*.*")):
+            _check(file)
+        raise InputError(f"{dataset} cannot be read: {_reason(error)}") from error
+    finally:
+        datasets.logging.set_verbosity(verbosity)
+
+
+def _check(file: Path) -> None:
+    """Raises what is wrong with a text file, if it can be told."""
+    if not file.is_file() or file.suffix not in _BUILDERS:
+        return
+    if not file.stat().st_size:
+        raise InputError(f"{file} is empty, data is wanted")
+    if file.suffix in (".json", ".parquet"):
+        return
+    with file.open("rb") as opened:
+        for number, line in enumerate(read_lines(opened, str(file)), 1):
+            if file.suffix == ".jsonl" and line.strip() and not _is_object(line):
+                raise InputError(f"{file}, line {number}: no JSON object; is the file cut short?")
+    if file.suffix != ".jsonl" and number == 1:
+        raise InputError(f"{file} has a header only, data is wanted")
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _from_hub(dataset: str, streaming: bool) -> Any:
+    looks_local = dataset.startswith((".", "/", "~")) or Path(dataset).suffix in _BUILDERS
+    if looks_local or not _HUB_ID.fullmatch(dataset):
+        raise InputError(
+            f"{dataset} does not exist; give a folder, a file, the prefix of parallel text files, "
+            "a Hub id (owner/name or owner/name:config) or phrasebook"
+        )
+    name, _, config = dataset.partition(":")
+    try:
+        return datasets.load_dataset(name, config or None, streaming=streaming)
+    except Exception as error:  # of any type, as above
+        unreachable = isinstance(error, ConnectionError)
+        reason = "cannot be reached" if unreachable else f"does not serve it: {_reason(error)}"
+        raise InputError(
+            f"{dataset} is no local file or folder, and the Hugging Face Hub {reason}; give a "
+            "folder or file, or the built-in phrasebook"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong; `datasets` wraps it in an error that does not say."""
+    cause = error.__cause__ or error
+    return str(cause).strip().split("\n")[0].rstrip(".") or type(cause).__name__
+
+
+def _pick(data: Any, columns: dict[str, str], where: str) -> Any:
+    """Reduces a split to the wanted columns, under their new names, as strings."""
+    first = next(iter(data), None)
+    if first is None:
+        raise InputError(f"{where}: the split is empty")
+    nested = first.get("translation")
+    nested = nested if isinstance(nested, dict) else {}
+    for name in columns.values():
+        if name not in first and name not in nested:
+            present = ", ".join([*nested, *(key for key in first if key != "translation")])
+            raise InputError(f"{where}: no column {name!r}; there are {present}")
+    labels = {
+        name: feature.names
+        for name, feature in (data.features or {}).items()
+        if isinstance(feature, datasets.ClassLabel)
+    }
+    return data.map(
+        _texts,
+        batched=True,
+        with_indices=True,
+        remove_columns=list(first),
+        features=Features(dict.fromkeys(columns, Value("string"))),
+        fn_kwargs={"columns": columns, "labels": labels, "where": where},
+    )
+
+
+def _texts(
+    rows: dict[str, list[Any]],
+    indices: list[int],
+    columns: dict[str, str],
+    labels: dict[str, list[str]],
+    where: str,
+) -> dict[str, list[str]]:
+    """The wanted columns of a batch of rows."""
+    picked = {}
+    for new, name in columns.items():
+        if name in rows:
+            cells = rows[name]
+        else:
+            cells = [pair and pair[name] for pair in rows["translation"]]
+        if name in labels:
+            cells = [cell if cell is None or cell < 0 else labels[name][cell] for cell in cells]
+        for index, cell in zip(indices, cells):
+            if not isinstance(cell, (str, int, float)):
+                what = "is missing" if cell is None else f"is a {type(cell).__name__}"
+                raise InputError(f"{where}, row {index + 1}: {name!r} {what}; text is wanted")
+        picked[new] = [str(cell) for cell in cells]
+    return picked

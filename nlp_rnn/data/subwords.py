@@ -1,0 +1,138 @@
+"""Subword sampling: unigram lattices and BPE-dropout with a seed that holds.
+
+SentencePiece samples too, but its seed is mixed with a salt of the process (0.2.3) or ignored for
+single strings (0.2.1): a run that is killed and resumed would read other subwords.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from bisect import bisect
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import accumulate, groupby
+from typing import NamedTuple
+
+from sentencepiece import SentencePieceProcessor
+
+__all__ = ["SubwordSampler"]
+
+# Pieces never reach over a space, which SentencePiece writes as ▁ at the start of a word: so a
+# text is sampled word by word, and what was worked out for a word serves its next occurrence.
+_WORD = re.compile("▁?[^▁]+|▁")
+_UNKNOWN_PENALTY = 10.0  # SentencePiece's: an unknown character scores this below the worst piece
+_CACHED_WORDS = 2**14  # about 4 kB each
+
+
+class _Arcs(NamedTuple):
+    """The pieces that may end at one place of a word, with their cumulated probabilities."""
+
+    options: list[tuple[int, list[int]]]  # where the piece starts, its ids
+    cumulated: list[float]
+
+
+class SubwordSampler:
+    """Samples segmentations of text under a SentencePiece model.
+
+    A unigram model samples in proportion to P(segmentation)^alpha over all segmentations (subword
+    regularization, Kudo, 2018). A BPE model drops every merge with probability alpha
+    (BPE-dropout, Provilkov et al., 2020). A char model has one segmentation, and gives it.
+    """
+
+    def __init__(self, model: SentencePieceProcessor) -> None:
+        self._model = model
+        special = (model.is_control, model.is_unknown, model.is_unused, model.is_byte)
+        ids = [i for i in range(model.get_piece_size()) if not any(test(i) for test in special)]
+        self._ids = {model.id_to_piece(i): [i] for i in ids}
+        self._scores = {model.id_to_piece(i): model.get_score(i) for i in ids}
+        self._longest = max(map(len, self._ids))
+        self._unknown = model.unk_id()
+        self._unknown_score = min(self._scores.values()) - _UNKNOWN_PENALTY
+        self._unigram = _is_unigram(model)
+        self._arcs = lru_cache(_CACHED_WORDS)(self._find_arcs)
+
+    def sample(self, text: str, *, alpha: float, rng: random.Random) -> list[int]:
+        """Ids of one sampled segmentation; the draws come from `rng` alone."""
+        walk = self._walk if self._unigram else self._merge
+        words = _WORD.findall(self._model.normalize(text))
+        ids = [i for word in words for i in walk(word, alpha, rng)]
+        if self._unknown not in ids:
+            return ids
+        # A run of unknown characters is one id, as in encode.
+        return [i for key, run in groupby(ids) for i in ([key] if key == self._unknown else run)]
+
+    def _walk(self, word: str, alpha: float, rng: random.Random) -> list[int]:
+        """Walks the word's lattice from its end to its start."""
+        arcs, end, pieces = self._arcs(word, alpha), len(word), []
+        while end:
+            options, cumulated = arcs[end]
+            chosen = bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)
+            end, ids = options[chosen]
+            pieces.append(ids)
+        return [i for ids in reversed(pieces) for i in ids]
+
+    def _find_arcs(self, word: str, alpha: float) -> list[_Arcs]:
+        """Forward pass: at every place, the probabilities of the piece that ends there."""
+        reach = [0.0]  # log of the summed weights of all segmentations of word[:end]
+        arcs = [_Arcs([], [])]
+        for end in range(1, len(word) + 1):
+            options, weights = [], []
+            for start in range(max(0, end - self._longest), end):
+                piece = word[start:end]
+                if (score := self._scores.get(piece)) is not None:
+                    options.append((start, self._ids[piece]))
+                    weights.append(reach[start] + alpha * score)
+            if word[end - 1] not in self._scores:
+                options.append((end - 1, self._spell(word[end - 1])))
+                weights.append(reach[end - 1] + alpha * self._unknown_score)
+            highest = max(weights)
+            cumulated = list(accumulate(math.exp(weight - highest) for weight in weights))
+            reach.append(highest + math.log(cumulated[-1]))
+            arcs.append(_Arcs(options, cumulated))
+        return arcs
+
+    def _merge(self, word: str, alpha: float, rng: random.Random) -> list[int]:
+        """Merges the best pair of neighbours first; a pair is dropped with probability alpha."""
+        pieces = list(word)  # "" once merged into the piece on the left
+        left = list(range(-1, len(word) - 1))
+        right = list(range(1, len(word) + 1))
+        queue: list[tuple[float, int, str]] = []
+
+        def offer(at: int) -> None:
+            if at >= 0 and right[at] < len(word):
+                pair = pieces[at] + pieces[right[at]]
+                if pair in self._scores:
+                    heappush(queue, (-self._scores[pair], at, pair))
+
+        for at in range(len(word)):
+            offer(at)
+        while queue:
+            _, at, pair = heappop(queue)
+            other = right[at]
+            gone = not pieces[at] or other == len(word) or pieces[at] + pieces[other] != pair
+            if gone or rng.random() < alpha:
+                continue
+            pieces[at], pieces[other], right[at] = pair, "", right[other]
+            if right[at] < len(word):
+                left[right[at]] = at
+            offer(left[at])
+            offer(at)
+        return [
+            i
+            for piece in filter(None, pieces)
+            for i in (self._ids.get(piece) or self._spell(piece))
+        ]
+
+    def _spell(self, character: str) -> list[int]:
+        """An unknown character: its bytes where the model has them, else the unknown id."""
+        return [self._model.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
+
+
+def _is_unigram(model: SentencePieceProcessor) -> bool:
+    """Only unigram models rank segmentations; the others raise (0.2.3) or give none (0.2.1)."""
+    try:
+        return bool(model.nbest_encode("a", nbest_size=1))
+    except RuntimeError:
+        return False

@@ -1,0 +1,7 @@
+"""Search: greedy, beam and sampling as pure functions over one `step`."""
+
+from nlp_rnn.decoding.beam import beam_search
+from nlp_rnn.decoding.protocol import Hypothesis, Step
+from nlp_rnn.decoding.sampling import greedy_search, sample, stream
+
+__all__ = ["Hypothesis", "Step", "beam_search", "greedy_search", "sample", "stream"]

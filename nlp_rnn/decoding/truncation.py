@@ -1,0 +1,88 @@
+"""How a sampler picks: temperature, then the truncations top-k, top-p and min-p, then the draw.
+
+Shapes: N sentences, K samples a sentence, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nlp_rnn.decoding.protocol import require
+
+__all__ = ["Draw", "keep_min_p", "keep_top_p"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """Draw tokens from log-probabilities, sharpened and truncated.
+
+    The options apply in the order they are named, each to what the one before has left.
+
+    Attributes:
+        temperature: divides the log-probabilities; above 0, under 1 sharpens.
+        top_k: keep the k most probable tokens (Fan et al. 2018); 0 turns it off.
+        top_p: see `keep_top_p`; 1 turns it off.
+        min_p: see `keep_min_p`; 0 turns it off.
+        generator: on the device of the log-probabilities; torch's global one if None.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    generator: torch.Generator | None
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.temperature < math.inf,
+            f"temperature={self.temperature}",
+            "a temperature > 0 (1 turns it off; for the most probable token, top_k=1)",
+        )
+        require(self.top_k >= 0, f"top_k={self.top_k}", "a count >= 0 (0 turns it off)")
+        require(0 < self.top_p <= 1, f"top_p={self.top_p}", "0 < top_p <= 1 (1 turns it off)")
+        require(0 <= self.min_p <= 1, f"min_p={self.min_p}", "0 <= min_p <= 1 (0 turns it off)")
+
+    def __call__(self, log_probs: Tensor) -> Tensor:
+        """Draw one token (N, K) from each row of (N, K, V)."""
+        scores, ids = log_probs / self.temperature, None
+        if self.top_k or self.top_p < 1:
+            vocab_size = scores.size(-1)
+            scores, ids = scores.topk(min(self.top_k or vocab_size, vocab_size))  # best first
+        if self.top_p < 1:
+            scores = keep_top_p(scores, self.top_p)
+        if self.min_p > 0:
+            scores = keep_min_p(scores, self.min_p)
+        probs = scores.softmax(-1)
+        chosen = probs.flatten(0, 1).multinomial(1, generator=self.generator)
+        chosen = chosen.view(*probs.shape[:2], 1)
+        return (chosen if ids is None else ids.gather(-1, chosen)).squeeze(-1)
+
+
+def keep_top_p(scores: Tensor, top_p: float) -> Tensor:
+    """Keep the nucleus, the fewest best tokens that together reach `top_p` (Holtzman et al. 2020).
+
+    Args:
+        scores: (..., V) logits, best first.
+        top_p: above 0; the best token always stays.
+    """
+    probs = scores.softmax(-1)
+    before = probs.cumsum(-1) - probs
+    return scores.masked_fill(before >= top_p, -math.inf)
+
+
+def keep_min_p(scores: Tensor, min_p: float) -> Tensor:
+    """Keep tokens at least `min_p` times as probable as the best (Nguyen et al. 2024).
+
+    Args:
+        scores: (..., V) logits, in any order.
+        min_p: above 0, at most 1.
+    """
+    least = scores.amax(-1, keepdim=True) + math.log(min_p)
+    return scores.masked_fill(scores < least, -math.inf)

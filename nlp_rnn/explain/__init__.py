@@ -1,0 +1,1 @@
+"""Looking into trained networks. The package itself imports nothing."""

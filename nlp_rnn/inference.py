@@ -1,0 +1,380 @@
+"""Text in, text out: what a trained checkpoint is for. Needs neither Lightning nor data.
+
+N batch, K hypotheses, S source length, T target length.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nlp_rnn.checkpoint import network_weights, open_checkpoint
+from nlp_rnn.data.batching import pad
+from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
+from nlp_rnn.decoding import Hypothesis, beam_search, sample
+from nlp_rnn.errors import InputError
+from nlp_rnn.models.ensemble import Ensemble
+from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.modules.rnn import State
+
+__all__ = [
+    "Alignment",
+    "BeamSearch",
+    "Sampling",
+    "Translation",
+    "Translator",
+    "TruncationWarning",
+]
+
+MAX_SOURCE_TOKENS = 512
+"""Longer inputs are cut here with a warning: time and memory of a line stay bounded."""
+
+
+class TruncationWarning(UserWarning):
+    """A text is longer than `MAX_SOURCE_TOKENS` and was cut there.
+
+    Attributes:
+        index: its place in the list that was given, from 0.
+        reason: the rest of the sentence that names it.
+    """
+
+    def __init__(self, index: int, tokens: int) -> None:
+        self.index = index
+        self.reason = f"has {tokens} tokens: only the first {MAX_SOURCE_TOKENS} are read"
+        super().__init__(f"text {index + 1} {self.reason}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamSearch:
+    """How to search for the best translation; ``beam_size=1`` is greedy search.
+
+    Args:
+        beam_size: hypotheses kept per sentence.
+        length_penalty: alpha of Wu et al. 2016, eq. 14; 0 prefers short output.
+        nbest: translations returned per sentence, at most ``beam_size``.
+        min_length_ratio: least target tokens per source token.
+        max_length_ratio: most target tokens per source token, 10 more are always allowed.
+        no_repeat_ngram_size: n-grams that may occur only once; 0 allows all.
+        repetition_penalty: divides the scores of tokens already used (Keskar et al. 2019).
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    beam_size: int = 5
+    length_penalty: float = 1.0
+    nbest: int = 1
+    min_length_ratio: float = 0.0
+    max_length_ratio: float = 2.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise InputError(f"beam_size is {self.beam_size}: give 1 (greedy) or more")
+        if not 1 <= self.nbest <= self.beam_size:
+            raise InputError(
+                f"nbest is {self.nbest}: give 1 to beam_size, which is {self.beam_size}"
+            )
+        if self.max_length_ratio <= 0 or self.min_length_ratio < 0:
+            raise InputError(
+                f"length ratios are {self.min_length_ratio} to {self.max_length_ratio}: the "
+                "minimum must be at least 0 and the maximum above 0"
+            )
+
+    def search(
+        self, model: Ensemble, state: State, memory: tuple[Tensor, ...], lengths: Tensor
+    ) -> list[list[Hypothesis]]:
+        """Find the translations of N encoded sources, the best first."""
+        return beam_search(
+            model.step,
+            state,
+            memory,
+            beam_size=self.beam_size,
+            max_length=(lengths * self.max_length_ratio).long() + 10,
+            min_length=(lengths * self.min_length_ratio).long(),
+            length_penalty=self.length_penalty,
+            nbest=self.nbest,
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            repetition_penalty=self.repetition_penalty,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to draw translations at random.
+
+    Args:
+        seed: the same seed gives the same text for the same call.
+        num_samples: translations drawn per sentence.
+        temperature: below 1 sharpens, above 1 flattens.
+        top_k: draw from the k likeliest tokens; 0 from all.
+        top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
+        min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
+        max_length_ratio: most target tokens per source token, 10 more are always allowed.
+    """
+
+    seed: int = 0
+    num_samples: int = 1
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    max_length_ratio: float = 2.0
+
+    def search(
+        self, model: Ensemble, state: State, memory: tuple[Tensor, ...], lengths: Tensor
+    ) -> list[list[Hypothesis]]:
+        """Draw translations of N encoded sources."""
+        generator = torch.Generator(lengths.device).manual_seed(self.seed)
+        return sample(
+            model.step,
+            state,
+            memory,
+            max_length=(lengths * self.max_length_ratio).long() + 10,
+            num_samples=self.num_samples,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            generator=generator,
+        )
+
+
+class Translation(NamedTuple):
+    """One translation of one text.
+
+    Attributes:
+        text: detokenised.
+        score: what it was ranked by, a length-normalised natural log-probability.
+        log_prob: the sum over its tokens.
+    """
+
+    text: str
+    score: float
+    log_prob: float
+
+
+class Alignment(NamedTuple):
+    """Where the decoder looked while it wrote each target piece.
+
+    Attributes:
+        source: S source pieces, the end mark last.
+        target: T target pieces, the end mark last.
+        weights: attention (T, S), rows sum to one.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: Tensor
+
+
+class Translator:
+    """Translates text with one network or an ensemble.
+
+    Args:
+        networks: they must share their vocabularies.
+        source_tokenizer: text to ids.
+        target_tokenizer: ids to text; the same object for a joint vocabulary.
+        languages: source and target language, as the training data named them.
+        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16 (worth it where the
+            machine has them in hardware).
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Seq2Seq],
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        *,
+        languages: tuple[str, str] = ("source", "target"),
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise InputError(f"precision '{precision}' is neither 'fp32' nor 'bf16'")
+        self.model = Ensemble(networks)
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.languages = languages
+        self.precision = precision
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        *paths: str | Path,
+        device: str | torch.device = "cpu",
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> "Translator":
+        """Open one checkpoint, or several as an ensemble.
+
+        Args:
+            paths: files written by ``python -m nlp_rnn.tasks.translate fit``.
+            device: where to run.
+            precision: see the class.
+
+        Raises:
+            InputError: a file or device that cannot be used, or vocabularies that differ.
+        """
+        if not paths:
+            raise InputError("no checkpoint given: name at least one .ckpt file")
+        try:
+            torch.empty(0, device=device)
+        except (AssertionError, RuntimeError) as error:
+            raise InputError(
+                f"device '{device}' cannot be used here: give cpu, or cuda on a machine with a GPU"
+            ) from error
+        networks, vocabularies = [], []
+        for path in paths:
+            checkpoint = open_checkpoint(path, task="translate")
+            try:
+                network = Seq2Seq(**checkpoint["hyper_parameters"])
+                network.load_state_dict(network_weights(checkpoint))
+                data = checkpoint["TranslationData"]
+                vocabularies.append((data["source_tokenizer"], data["target_tokenizer"]))
+                languages = (data["source"], data["target"])
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise InputError(
+                    f"{path} holds no translator that this version can build ({reason}): use the "
+                    "version of nlp-rnn that trained it"
+                ) from error
+            networks.append(network.to(device).eval())
+            if vocabularies[-1] != vocabularies[0]:
+                raise InputError(
+                    f"{path} has another vocabulary than {paths[0]}: members of an ensemble are "
+                    "trained with the same tokenizer"
+                )
+        source, target = (Tokenizer.from_bytes(model) for model in vocabularies[0])
+        return cls(networks, source, target, languages=languages, precision=precision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def attends(self) -> bool:
+        """Whether there is an attention to `align` by."""
+        return any(network.decoder.attention is not None for network in self.model.networks)
+
+    def __call__(
+        self, text: str | Sequence[str], search: BeamSearch | Sampling = BeamSearch()
+    ) -> str | list[str]:
+        """The best translation of a string, or of each string of a list."""
+        if isinstance(text, str):
+            return self.translate([text], search)[0][0].text
+        return [found[0].text for found in self.translate(text, search)]
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        search: BeamSearch | Sampling = BeamSearch(),
+        *,
+        batch_size: int = 64,
+    ) -> list[list[Translation]]:
+        """Translations with scores, the best first, in the order of ``texts``.
+
+        Texts are batched by length. An empty or blank text gives one empty translation; one of
+        more than `MAX_SOURCE_TOKENS` tokens is cut there, with a warning.
+        """
+        results: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in texts]
+        ids = self._source_ids(texts)
+        filled = [index for index, each in enumerate(ids) if len(each) > 1]
+        filled.sort(key=lambda index: len(ids[index]), reverse=True)
+        for start in range(0, len(filled), batch_size):
+            rows = filled[start : start + batch_size]
+            found = self._search([ids[row] for row in rows], search)
+            for row, hypotheses in zip(rows, found):
+                results[row] = [
+                    Translation(
+                        self.target_tokenizer.decode(each.tokens), each.score, each.log_prob
+                    )
+                    for each in hypotheses
+                ]
+        return results
+
+    def score(
+        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64
+    ) -> list[float]:
+        """Natural log-probability of each given translation, its end mark included.
+
+        Raises:
+            InputError: the lists differ in length.
+        """
+        if len(sources) != len(targets):
+            raise InputError(
+                f"{len(sources)} sources but {len(targets)} targets: give one target per source"
+            )
+        source_ids, target_ids = self._source_ids(sources), self._target_ids(targets)
+        order = sorted(range(len(sources)), key=lambda index: len(target_ids[index]))
+        scores = [0.0] * len(sources)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            log_probs, _ = self._force([source_ids[r] for r in rows], [target_ids[r] for r in rows])
+            for row, value in zip(rows, log_probs.sum(1).tolist()):
+                scores[row] = value
+        return scores
+
+    def align(self, source: str, target: str | None = None) -> Alignment:
+        """The attention matrix of a translation; of the best one found if none is given.
+
+        Raises:
+            InputError: the model has no attention, or the source is empty.
+        """
+        if not source.strip():
+            raise InputError("nothing to align: the source text is empty")
+        target = self.translate([source])[0][0].text if target is None else target
+        source_ids, target_ids = self._source_ids([source])[0], self._target_ids([target])[0]
+        _, weights = self._force([source_ids], [target_ids])
+        if weights is None:
+            raise InputError("this model was trained with attention 'none': nothing to align")
+        return Alignment(
+            source=[*self.source_tokenizer.pieces(source_ids[:-1]), "</s>"],
+            target=[*self.target_tokenizer.pieces(target_ids[1:-1]), "</s>"],
+            weights=weights[0, : len(target_ids) - 1, : len(source_ids)].float().cpu(),
+        )
+
+    def _source_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        ids = self.source_tokenizer.encode_batch(list(texts))
+        for index, each in enumerate(ids):
+            if len(each) > MAX_SOURCE_TOKENS:
+                warnings.warn(TruncationWarning(index, len(each)), stacklevel=3)
+        return [[*each[:MAX_SOURCE_TOKENS], EOS] for each in ids]
+
+    def _target_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[BOS, *each, EOS] for each in self.target_tokenizer.encode_batch(list(texts))]
+
+    def _search(
+        self, ids: list[list[int]], search: BeamSearch | Sampling
+    ) -> list[list[Hypothesis]]:
+        with self._running():
+            source, lengths = (each.to(self.device) for each in pad(ids))
+            state, memory = self.model.encode(source, lengths)
+            # One hypothesis per sentence to begin with: (N, ...) -> (N, 1, ...).
+            state = tuple(part.unsqueeze(1) for part in state)
+            return search.search(self.model, state, memory, lengths)
+
+    def _force(
+        self, source_ids: list[list[int]], target_ids: list[list[int]]
+    ) -> tuple[Tensor, Tensor | None]:
+        with self._running():
+            source, lengths = (each.to(self.device) for each in pad(source_ids))
+            target, _ = pad(target_ids)
+            return self.model.score(source, lengths, target.to(self.device))
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Evaluation mode, no gradients, the chosen precision; the mode is put back after."""
+        training = self.model.networks[0].training
+        self.model.eval()
+        bf16 = self.precision == "bf16"
+        try:
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, bf16):
+                yield
+        finally:
+            self.model.train(training)

@@ -1,0 +1,129 @@
+"""Stacked recurrent layers with batch-first state, on PyTorch's fused kernels.
+
+N batch, T time, E input features, H hidden, L layers.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nlp_rnn.modules.dropout import LockedDropout
+
+__all__ = ["RNN", "Cell", "State"]
+
+Cell = Literal["rnn_tanh", "rnn_relu", "gru", "lstm"]
+
+State = tuple[Tensor, ...]
+"""(h,) or, for the LSTM, (h, c); every tensor is batch first, (N, L, H)."""
+
+
+class RNN(nn.Module):
+    r"""A stack of recurrent layers of one cell.
+
+    - ``rnn_tanh``, ``rnn_relu``: :math:`h_t = f(W_{xh} x_t + W_{hh} h_{t-1} + b_h)` (Elman 1990).
+    - ``gru``: Cho et al. 2014, with the reset gate after the matrix product, as cuDNN has it.
+    - ``lstm``: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+
+    Each layer is one fused call over all steps. PyTorch gives every cell two biases; where they
+    only add up (all but the GRU) the second stays zero and is not trained.
+
+    Args:
+        input_size: E.
+        hidden_size: H of every layer.
+        num_layers: L; 0 gives the identity.
+        cell: which recurrence.
+        dropout: locked dropout on the outputs of every layer but the last (the caller owns that).
+        layer_norm: normalise the outputs of every layer (Ba et al. 2016, outside the recurrence,
+            which stays fused).
+        residual: add a layer's input to its output wherever the sizes agree.
+
+    Raises:
+        ValueError: an unknown cell.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        cell: Cell = "gru",
+        dropout: float = 0.0,
+        layer_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        if cell not in get_args(Cell):
+            raise ValueError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.residual = residual
+        sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(_layer(cell, size, hidden_size) for size in sizes[:num_layers])
+        norm = nn.LayerNorm if layer_norm else nn.Identity
+        self.norms = nn.ModuleList(norm(hidden_size) for _ in range(num_layers))
+        self.dropout = LockedDropout(dropout)
+
+    def zero_state(self, inputs: Tensor) -> State:
+        """The state before the first step: zeros (N, L, H) on the device of ``inputs`` (N, ...)."""
+        zeros = inputs.new_zeros(inputs.size(0), self.num_layers, self.hidden_size)
+        return (zeros, zeros) if self.cell == "lstm" else (zeros,)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Read a sequence.
+
+        Args:
+            inputs: (N, T, E).
+            state: tensors (N, L, H) to start from; zeros if None.
+
+        Returns:
+            The last layer's outputs (N, T, H) and the state after the last step.
+        """
+        state = self.zero_state(inputs) if state is None else state
+        finals: list[State] = []
+        outputs = inputs
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
+            if index > 0:
+                outputs = self.dropout(outputs)
+            before = tuple(part[:, index].unsqueeze(0).contiguous() for part in state)
+            read, after = layer(outputs, before if self.cell == "lstm" else before[0])
+            finals.append(tuple(after) if self.cell == "lstm" else (after,))
+            read = norm(read)
+            skip = self.residual and read.size(-1) == outputs.size(-1)
+            outputs = outputs + read if skip else read
+        if not finals:
+            return outputs, state
+        return outputs, tuple(torch.cat(parts).transpose(0, 1) for parts in zip(*finals))
+
+
+def _layer(cell: Cell, input_size: int, hidden_size: int) -> nn.RNNBase:
+    """One fused layer, initialised gate by gate."""
+    layer: nn.RNNBase
+    if cell == "gru":
+        layer = nn.GRU(input_size, hidden_size, batch_first=True)
+    elif cell == "lstm":
+        layer = nn.LSTM(input_size, hidden_size, batch_first=True)
+    else:
+        layer = nn.RNN(
+            input_size, hidden_size, nonlinearity=cell.removeprefix("rnn_"), batch_first=True
+        )
+    weights = dict(layer.named_parameters())
+    for gate in weights["weight_ih_l0"].split(hidden_size):
+        nn.init.xavier_uniform_(gate)
+    for gate in weights["weight_hh_l0"].split(hidden_size):
+        # Orthogonal (or, for ReLU, identity: Le et al. 2015) keeps gradients from vanishing or
+        # exploding at the start, whatever the length.
+        if cell == "rnn_relu":
+            nn.init.eye_(gate)
+        else:
+            nn.init.orthogonal_(gate)
+    bias, second = weights["bias_ih_l0"], weights["bias_hh_l0"]
+    nn.init.zeros_(bias)
+    nn.init.zeros_(second)
+    if cell == "lstm":  # An open forget gate remembers (Jozefowicz et al. 2015).
+        nn.init.ones_(bias[hidden_size : 2 * hidden_size])
+    if cell != "gru":
+        second.requires_grad_(False)
+    return layer

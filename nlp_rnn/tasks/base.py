@@ -1,0 +1,84 @@
+"""What the three tasks share: a network, its optimizer, a checkpoint that stands alone."""
+
+import math
+import os
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+
+from nlp_rnn.checkpoint import FORMAT
+from nlp_rnn.tasks.optimization import Optimization
+
+__all__ = ["DivergedError", "Task", "TaskData"]
+
+
+class DivergedError(RuntimeError):
+    """The gradient is no longer finite; the last update is the last good one."""
+
+
+class Task(LightningModule):
+    """Holds a network and trains it.
+
+    Args:
+        network: any network with ``arguments``, the values it was built from.
+        optimization: how its parameters are updated.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, network: nn.Module, *, optimization: Optimization) -> None:
+        super().__init__()
+        self.network = network
+        self.optimization = optimization
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer, schedule = self.optimization.build(
+            (each for each in self.parameters() if each.requires_grad),
+            total_steps=float(self.trainer.estimated_stepping_batches),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Make dropout a function of seed, rank, epoch and batch, so that resuming is exact."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        entropy = [seed, self.global_rank, self.current_epoch, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm over all parameters (Pascanu et al. 2013), log it, stop if not finite.
+
+        Raises:
+            DivergedError: before the update, so the weights and the last checkpoint stay good.
+        """
+        if gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        limit = float(gradient_clip_val) if gradient_clip_val else math.inf
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        if not torch.isfinite(norm):
+            raise DivergedError(
+                f"update {self.global_step}: the gradient norm is {norm.item()}; lower "
+                "--model.optimization.learning_rate or --trainer.gradient_clip_val and resume "
+                "from last.ckpt"
+            )
+        self.log("gradient_norm", norm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["nlp_rnn"] = {"task": self.name, "format": FORMAT}
+        checkpoint["hyper_parameters"] = dict(self.network.arguments)  # type: ignore[arg-type]
+
+
+class TaskData(LightningDataModule):
+    """Data that a checkpoint can find again."""
+
+    described: ClassVar[tuple[str, ...]]
+    """Arguments that say which data these are; a checkpoint remembers them."""

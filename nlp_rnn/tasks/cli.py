@@ -1,0 +1,194 @@
+"""One command line for every task: LightningCLI with a network beside model, data and trainer."""
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+
+from nlp_rnn.callbacks import GracefulStop
+from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.errors import InputError
+from nlp_rnn.tasks.base import DivergedError, Task, TaskData
+
+__all__ = ["TaskCLI", "run"]
+
+
+class TaskCLI(LightningCLI):
+    """Builds the network from ``--network.*`` and hands it to the task as ``model.network``.
+
+    With ``--ckpt_path`` the network's arguments come from the checkpoint, and so does the data it
+    was trained on wherever neither a config nor a flag names another.
+
+    Args:
+        task: the Lightning module's class.
+        data: the data module's class; its ``described`` names what checkpoints remember.
+        network: the network's class.
+        links: ``network`` arguments that the data needs, by name.
+        example: the config that `fit` uses when neither a config nor a data set is named.
+        trainer_defaults: of this task.
+        monitor: the validation metric that chooses the best checkpoint.
+        callbacks: of this task, in training.
+        args: the command line; `sys.argv` if None.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: type[Task],
+        data: type[TaskData],
+        network: type[nn.Module],
+        links: Sequence[str],
+        example: Path,
+        trainer_defaults: dict[str, Any],
+        monitor: str,
+        callbacks: Sequence[Callback] = (),
+        args: Sequence[str] | None = None,
+    ) -> None:
+        self.task_class = task
+        self.data_class = data
+        self.network_class = network
+        self.links = links
+        self.monitor = monitor
+        self.callbacks = callbacks
+        given = list(sys.argv[1:] if args is None else args)
+        if given[:1] == ["fit"] and not _names(given, "-c", "--config", "--data.dataset"):
+            given[1:1] = ["--config", str(example)]
+        super().__init__(
+            task,
+            data,
+            trainer_defaults=trainer_defaults,
+            seed_everything_default=1,
+            save_config_kwargs={"overwrite": True},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=given,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(self.network_class, "network")
+        parser.link_arguments("network", "model.network", apply_on="instantiate")
+        for name in self.links:
+            parser.link_arguments(f"network.{name}", f"data.{name}")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(EMAWeightAveraging, "averaging")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": self.monitor,
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+                "early_stopping.monitor": self.monitor,
+                "early_stopping.mode": "max",
+                "early_stopping.patience": 10,
+                "averaging.decay": 0.998,
+                "averaging.use_buffers": False,
+                "averaging.update_starting_at_step": 100,
+            }
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; with a checkpoint, parse again with what it remembers as defaults."""
+        self.config = parser.parse_args(args)
+        subcommand = self.config.subcommand
+        path = self.config[subcommand].get("ckpt_path")
+        if not path or path in ("best", "last", "hpc", "registry"):
+            if subcommand != "fit":
+                raise InputError(f"{subcommand} needs a trained model: give --ckpt_path best.ckpt")
+            return
+        checkpoint = open_checkpoint(path, task=self.task_class.name)
+        arguments = checkpoint["hyper_parameters"]
+        remembered = checkpoint[self.data_class.__qualname__]
+        data = {name: remembered[name] for name in self.data_class.described}
+        resumed = {"checkpoint.dirpath": str(Path(path).parent)} if subcommand == "fit" else {}
+        self._subcommand_parsers[subcommand].set_defaults(
+            {
+                **resumed,  # in its own folder, where the best score so far is known
+                **{f"network.{name}": value for name, value in arguments.items()},
+                **{f"data.{name}": value for name, value in data.items() if value is not None},
+            }
+        )
+        self.config = parser.parse_args(args)
+        for name, value in arguments.items():
+            given = self.config[subcommand].network[name]
+            if given != value:
+                raise InputError(
+                    f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
+                    "out"
+                )
+
+    def _parse_ckpt_path(self) -> None:
+        """Done in `parse_arguments`, for the network instead of the model."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """With TensorBoard and CSV logs in one new folder, unless the config names a logger."""
+        trainer = self._get(self.config_init, "trainer")
+        if trainer.get("logger") in (None, True) and self.subcommand == "fit":
+            root = trainer.get("default_root_dir") or "runs"
+            board = TensorBoardLogger(root, name=self.task_class.name)
+            kwargs["logger"] = [board, CSVLogger(root, board.name, version=board.version)]
+        elif self.subcommand != "fit":
+            kwargs.setdefault("logger", trainer.get("logger") or False)
+        return super().instantiate_trainer(**kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
+        if self.subcommand != "fit":  # Averaging, stopping and saving belong to training.
+            return self.trainer_class(**config)
+        extra = [*callbacks, *self.callbacks, GracefulStop()]
+        if config.get("logger"):
+            extra.append(LearningRateMonitor(logging_interval="step"))
+        return super()._instantiate_trainer(config, extra)
+
+
+def run(cli: Any) -> None:
+    """Run a command line; a user's mistake ends in one line and exit code 2.
+
+    Args:
+        cli: called without arguments.
+    """
+    for message in (
+        ".*does not have many workers.*",
+        ".*logs directory .* exists.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",
+        ".*custom batch sampler .* for prediction.*",
+        ".*LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+    # One logger of Lightning says what a user needs and what nobody does.
+    noise = re.compile(r".*(Tip:|TPU available|GPU available|estimate number of stepping)")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(lambda record: not noise.match(record.getMessage()))
+    try:
+        cli()
+    except InputError as error:
+        _stop(f"error: {error}", 2)
+    except DivergedError as error:
+        _stop(f"training diverged at {error}", 1)
+    except Stopped as stopped:
+        _stop(str(stopped), 130)
+
+
+def _stop(message: str, code: int) -> None:
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(code)
+
+
+def _names(args: Sequence[str], *options: str) -> bool:
+    return any(arg.split("=")[0] in options for arg in args)

@@ -1,0 +1,67 @@
+"""The optimizer and its learning-rate schedule, as one plain value."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+__all__ = ["Optimization"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """AdamW with warm-up and decay.
+
+    Args:
+        learning_rate: the peak, reached after the warm-up.
+        warmup_steps: updates over which the rate rises linearly.
+        decay: after it the rate falls to ``final_share`` of the peak along a ``cosine``
+            (Loshchilov & Hutter 2017), falls as the ``inverse_sqrt`` of the update (Vaswani et
+            al. 2017), or stays ``constant``.
+        final_share: where the cosine ends, as a share of the peak.
+        beta2: decay of the squared-gradient average.
+        weight_decay: decoupled (Loshchilov & Hutter 2019).
+    """
+
+    learning_rate: float = 2e-3
+    warmup_steps: int = 400
+    decay: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
+    final_share: float = 0.02
+    beta2: float = 0.98
+    weight_decay: float = 0.0
+
+    def build(
+        self, parameters: Iterable[nn.Parameter], *, total_steps: float
+    ) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """The optimizer and a schedule to be stepped once an update.
+
+        Args:
+            parameters: what to train.
+            total_steps: updates in all, where the cosine ends; may be infinite for the others.
+        """
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=self.learning_rate,
+            betas=(0.9, self.beta2),
+            eps=1e-9,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+        return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
+
+    def share(self, step: int, total_steps: float) -> float:
+        """The share of the peak rate at an update, counted from 1."""
+        warmup = max(1, self.warmup_steps)
+        if step < warmup:
+            return step / warmup
+        if self.decay == "inverse_sqrt":
+            return math.sqrt(warmup / step)
+        if self.decay == "constant":
+            return 1.0
+        done = min(1.0, (step - warmup) / max(1.0, total_steps - warmup))
+        cosine = 0.5 * (1 + math.cos(math.pi * done))
+        return self.final_share + (1 - self.final_share) * cosine

@@ -1,0 +1,141 @@
+"""The command line of translation: tables at the end, files from predict."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from nlp_rnn.callbacks import AttentionMaps
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import Translator
+from nlp_rnn.metrics import Score, translation_scores
+from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.tasks.cli import TaskCLI
+from nlp_rnn.tasks.translate.data import TranslationData
+from nlp_rnn.tasks.translate.task import TranslationTask
+
+__all__ = ["TranslateCLI"]
+
+
+class TranslateCLI(TaskCLI):
+    """``fit``, ``validate``, ``test`` and ``predict`` for translation.
+
+    Args:
+        args: the command line; `sys.argv` if None.
+    """
+
+    model: TranslationTask
+    datamodule: TranslationData
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        super().__init__(
+            task=TranslationTask,
+            data=TranslationData,
+            network=Seq2Seq,
+            links=("vocab_size", "target_vocab_size"),
+            example=Path(__file__).with_name("phrasebook.yaml"),
+            trainer_defaults={
+                "max_epochs": 30,
+                "gradient_clip_val": 1.0,
+                "num_sanity_val_steps": 0,
+                "use_distributed_sampler": False,
+                "log_every_n_steps": 20,
+                "enable_model_summary": False,
+            },
+            monitor="val_bleu",
+            callbacks=[AttentionMaps()],
+            args=args,
+        )
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        super().setup_parser(*args, **kwargs)
+        self._subcommand_parsers["predict"].add_argument(
+            "--output",
+            default="translations.txt",
+            help="new file, a line per row in order; .jsonl adds the source and the score",
+        )
+
+    @rank_zero_only
+    def after_fit(self) -> None:
+        """Score and show the best checkpoint as a user of it would."""
+        callback = self.trainer.checkpoint_callback
+        best = getattr(callback, "best_model_path", "")
+        if not best:
+            return
+        rows = self.datamodule.split("validation")
+        translator = Translator.from_checkpoint(best)
+        found = [
+            each[0].text for each in translator.translate(rows["source"][:], self.model.search)
+        ]
+        scores = translation_scores(found, rows["target"][:], language=self.datamodule.target)
+        print_scores(scores, f"Validation of the best checkpoint, {len(found)} sentences")
+        step = max(1, len(found) // 5)
+        table = Table(title="Validation sentences", show_lines=True)
+        for title in ("source", "translation", "reference"):
+            table.add_column(title, overflow="fold")
+        for index in range(0, min(len(found), 5 * step), step):
+            table.add_row(rows[index]["source"], found[index], rows[index]["target"])
+        Console().print(table)
+        Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**{**kwargs, "verbose": False})
+        self._report("validation", self.datamodule.validation)
+
+    def test(self, **kwargs: Any) -> None:
+        self.trainer.test(**{**kwargs, "verbose": False})
+        self._report("test", self.datamodule.test)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write a translation per row of the test split, in order."""
+        output = Path(self.config.predict.output)
+        if output.exists():
+            raise InputError(f"{output} exists: name a new file with --output")
+        batches: Any = self.trainer.predict(**kwargs)
+        predictions = [row for batch in batches for row in batch]
+        if self.trainer.world_size > 1:
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, predictions)
+            predictions = sum(gathered, [])
+        if self.trainer.is_global_zero:
+            write_predictions(
+                output, sorted(set(predictions)), self.datamodule.split("test")["source"][:]
+            )
+
+    @rank_zero_only
+    def _report(self, split: str, other: str | None) -> None:
+        data = self.datamodule
+        print_scores(
+            self.model.scores, f"{other or data.dataset}, {split}, {data.source} to {data.target}"
+        )
+
+
+def print_scores(scores: Sequence[Score], title: str) -> None:
+    """A table of scores with their signatures."""
+    table = Table(title=title)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("signature", overflow="fold")
+    for score in scores:
+        table.add_row(score.title, f"{score.value:.2f}", score.signature)
+    Console().print(table)
+
+
+def write_predictions(
+    output: Path, predictions: Sequence[tuple[int, str, float]], sources: Sequence[str]
+) -> None:
+    """Text, a line per row; or with ``.jsonl`` source, translation and score."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", encoding="utf-8") as file:
+        for row, text, score in predictions:
+            line = text
+            if output.suffix == ".jsonl":
+                record = {"source": sources[row], "translation": text, "score": score}
+                line = json.dumps(record, ensure_ascii=False)
+            file.write(f"{line}\n")
+    Console().print(f"{len(predictions)} translations written to {output}", highlight=False)

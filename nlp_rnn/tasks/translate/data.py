@@ -1,0 +1,303 @@
+"""Translation data for Lightning: from one string to batches of ids.
+
+N batch, S source length, T target length.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import datasets
+from lightning.pytorch.utilities import rank_zero_info
+from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.sources import carve_validation, load_splits
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
+from nlp_rnn.errors import InputError
+from nlp_rnn.tasks.base import TaskData
+
+__all__ = ["Batch", "TranslationData"]
+
+Row = dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """Some rows of one split.
+
+    Attributes:
+        source: ids with the end token, (N, S).
+        lengths: real source tokens, (N,).
+        target: begin token, ids, end token, (N, T).
+        sources: the raw text.
+        references: the raw text.
+        rows: their numbers in the split.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    target: Tensor
+    sources: list[str]
+    references: list[str]
+    rows: list[int]
+
+
+class TranslationData(TaskData):
+    """Parallel text, its tokenizer and its batches.
+
+    Args:
+        dataset: a Hub id, a local folder or file, a prefix of parallel text files, or
+            ``phrasebook`` (built in).
+        source: column (for the phrasebook: locale) to translate from.
+        target: column to translate into; its name as a language chooses the BLEU tokenizer.
+        validation: another data set for validation, with the same columns; else the split of
+            ``dataset``, else 1,000 rows carved from train (a tenth of a small one).
+        test: another data set for test, likewise; also what predict reads.
+        vocab_size: subword tokens, trained to exactly this size (set by ``network.vocab_size``).
+        target_vocab_size: of a separate target vocabulary; 0 means a joint one (set by
+            ``network.target_vocab_size``).
+        tokenizer: SentencePiece's model type.
+        subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
+            2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
+        tokens_per_batch: target tokens of an update, over all processes.
+        max_length: training pairs with more tokens on a side are left out, and counted.
+        eval_batch_size: target tokens of a batch in validation and test.
+        num_workers: processes that prepare batches; 0 is best on small machines.
+        seed: order of the training data.
+    """
+
+    described = ("dataset", "source", "target", "validation", "test")
+
+    def __init__(
+        self,
+        *,
+        dataset: str = "phrasebook",
+        source: str = "en",
+        target: str = "de",
+        validation: str | None = None,
+        test: str | None = None,
+        vocab_size: int = 4000,
+        target_vocab_size: int = 0,
+        tokenizer: Literal["unigram", "bpe", "char"] = "unigram",
+        subword_sampling: float = 0.0,
+        tokens_per_batch: int = 1200,
+        max_length: int = 200,
+        eval_batch_size: int = 3000,
+        num_workers: int = 0,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.source = source
+        self.target = target
+        self.validation = validation
+        self.test = test
+        self.vocab_size = vocab_size
+        self.target_vocab_size = target_vocab_size
+        self.tokenizer = tokenizer
+        self.subword_sampling = subword_sampling
+        self.tokens_per_batch = tokens_per_batch
+        self.max_length = max_length
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.source_tokenizer: Tokenizer
+        self.target_tokenizer: Tokenizer
+        self._splits: dict[str, datasets.Dataset] = {}
+        self._train_loader: ResumableLoader | None = None
+        self._position: dict[str, int] | None = None
+
+    def prepare_data(self) -> None:
+        """Download and train the tokenizer, once per machine."""
+        self._train_tokenizers()
+
+    def setup(self, stage: str) -> None:
+        # A checkpoint is restored after this and brings its own tokenizer.
+        self._train_tokenizers()
+
+    def train_dataloader(self) -> ResumableLoader:
+        rows = self._tokenized("train")
+        batches = self._batches(rows, self.tokens_per_batch, shuffle=True)
+        loader = ResumableLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=self._collate_sampled,
+            num_workers=self.num_workers,
+        )
+        if self._position is not None:
+            loader.load_state_dict(self._position)
+            self._position = None
+        self._train_loader = loader
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Row]:
+        return self._eval_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Row]:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Row]:
+        return self._eval_loader("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that makes a checkpoint stand alone, and where training is in the data."""
+        return {
+            **{name: getattr(self, name) for name in self.described},
+            "source_tokenizer": self.source_tokenizer.to_bytes(),
+            "target_tokenizer": self.target_tokenizer.to_bytes(),
+            "position": self._train_loader.state_dict() if self._train_loader else None,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._use(state_dict["source_tokenizer"], state_dict["target_tokenizer"])
+        self._position = state_dict["position"]
+
+    def split(self, name: str) -> datasets.Dataset:
+        """One split with the text columns ``source`` and ``target``."""
+        if name in self._splits:
+            return self._splits[name]
+        columns = {"source": self.source, "target": self.target}
+        other = {"validation": self.validation, "test": self.test}.get(name)
+        if other:
+            loaded = load_splits(other, columns=columns)
+            found = loaded[name] if name in loaded else loaded["train"]
+        else:
+            loaded = load_splits(self.dataset, columns=columns)
+            if "validation" not in loaded and not self.validation:
+                loaded = carve_validation(loaded, seed=0)
+            if name not in loaded:
+                raise InputError(
+                    f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
+                    f"with --data.{name}"
+                )
+            found = loaded[name]
+        self._splits[name] = found
+        return found
+
+    def _train_tokenizers(self) -> None:
+        if self.trainer is None or not self.trainer.training or hasattr(self, "source_tokenizer"):
+            return
+        train = self.split("train")
+        if self.target_vocab_size:
+            source = self._trained(train, ["source"], self.vocab_size)
+            target = self._trained(train, ["target"], self.target_vocab_size)
+        else:
+            source = target = self._trained(train, ["source", "target"], self.vocab_size)
+        self._use(source, target)
+
+    def _trained(self, train: datasets.Dataset, columns: list[str], vocab_size: int) -> bytes:
+        """A tokenizer's bytes, from the cache if these data and settings were seen before."""
+        settings = repr((train._fingerprint, columns, vocab_size, self.tokenizer, 1))
+        folder = Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn"))
+        path = folder / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.model"
+        if path.exists():
+            return path.read_bytes()
+        texts: Iterable[str] = (text for name in columns for text in train[name][:])
+        trained = Tokenizer.train(texts, vocab_size=vocab_size, model_type=self.tokenizer)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(trained.to_bytes())
+        unfinished.replace(path)  # Another process sees all of it or nothing.
+        return trained.to_bytes()
+
+    def _use(self, source: bytes, target: bytes) -> None:
+        self.source_tokenizer = Tokenizer.from_bytes(source)
+        self.target_tokenizer = (
+            self.source_tokenizer if target == source else Tokenizer.from_bytes(target)
+        )
+
+    def _tokenized(self, name: str) -> datasets.Dataset:
+        """A split with ids; training drops pairs that are empty or too long, evaluation nothing."""
+        texts = self.split(name)
+        rows = texts.map(
+            _encode,
+            batched=True,
+            with_indices=True,
+            fn_kwargs={"source": self.source_tokenizer, "target": self.target_tokenizer},
+            desc=f"tokenizing {name}",
+        )
+        if name != "train":
+            return rows
+        kept = rows.filter(
+            _fits,
+            input_columns=["source_length", "target_length"],
+            fn_kwargs={"limit": self.max_length},
+        )
+        if not len(kept):
+            raise InputError(
+                f"no training pair of {self.dataset} has 1 to {self.max_length} tokens on both "
+                "sides: raise --data.max_length"
+            )
+        if len(kept) < len(rows):
+            rank_zero_info(
+                f"left out {len(rows) - len(kept)} of {len(rows)} training pairs: empty, or more "
+                f"than {self.max_length} tokens"
+            )
+        return kept
+
+    def _batches(
+        self, rows: datasets.Dataset, tokens_per_batch: int, *, shuffle: bool
+    ) -> TokenBatches:
+        lengths = list(zip(rows["source_length"][:], rows["target_length"][:]))
+        return TokenBatches(
+            lengths,
+            tokens_per_batch=tokens_per_batch,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+
+    def _eval_loader(self, name: str) -> DataLoader[Row]:
+        rows = self._tokenized(name)
+        batches = self._batches(rows, self.eval_batch_size, shuffle=False)
+        return DataLoader(rows, batch_sampler=batches, collate_fn=self._collate)
+
+    def _collate(self, rows: list[Row]) -> Batch:
+        source, lengths = pad([[*row["source_ids"], EOS] for row in rows])
+        target, _ = pad([[BOS, *row["target_ids"], EOS] for row in rows])
+        return Batch(
+            source,
+            lengths,
+            target,
+            [row["source"] for row in rows],
+            [row["target"] for row in rows],
+            [row["row"] for row in rows],
+        )
+
+    def _collate_sampled(self, rows: list[Row]) -> Batch:
+        """A training batch; with subword sampling every epoch spells its texts anew."""
+        if self.subword_sampling and self._train_loader:
+            epoch = self._train_loader.batch_sampler.epoch
+            seed = hash((self.seed, epoch, rows[0]["row"]))  # of integers: the same everywhere
+            for side, tokenizer in (
+                ("source", self.source_tokenizer),
+                ("target", self.target_tokenizer),
+            ):
+                texts = [row[side] for row in rows]
+                sampled = tokenizer.sample_batch(texts, alpha=self.subword_sampling, seed=seed)
+                rows = [{**row, f"{side}_ids": ids} for row, ids in zip(rows, sampled)]
+        return self._collate(rows)
+
+
+def _encode(
+    rows: dict[str, list[str]], indices: list[int], source: Tokenizer, target: Tokenizer
+) -> dict[str, list[Any]]:
+    source_ids, target_ids = (
+        source.encode_batch(rows["source"]),
+        target.encode_batch(rows["target"]),
+    )
+    return {
+        "row": indices,
+        "source_ids": source_ids,
+        "target_ids": target_ids,
+        "source_length": [len(ids) + 1 for ids in source_ids],  # with the end token
+        "target_length": [len(ids) + 1 for ids in target_ids],
+    }
+
+
+def _fits(source_length: int, target_length: int, limit: int) -> bool:
+    return 1 < source_length <= limit and 1 < target_length <= limit

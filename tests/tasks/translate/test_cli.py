@@ -1,0 +1,265 @@
+"""The whole task through its command line, on a corpus made up in a folder."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+from sacrebleu import corpus_bleu
+
+from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import BeamSearch, Translator
+from nlp_rnn.tasks.base import DivergedError
+from nlp_rnn.tasks.translate.cli import TranslateCLI
+
+DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
+SMALL = [
+    "--network.vocab_size=40",
+    "--network.embedding_size=16",
+    "--network.hidden_size=32",
+    "--data.tokens_per_batch=150",
+    "--model.optimization.learning_rate=0.01",
+    "--model.optimization.warmup_steps=5",
+    "--averaging.update_starting_at_step=5",
+    "--averaging.decay=0.8",
+    *(f"--network.{name}=0.1" for name in DROPOUTS),
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+]
+
+
+def fit(corpus: Path, folder: Path, *flags: str) -> TranslateCLI:
+    common = [f"--data.dataset={corpus}", f"--trainer.default_root_dir={folder}"]
+    return TranslateCLI(["fit", *common, *SMALL, *flags])
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a short training."""
+    folder = tmp_path_factory.mktemp("trained")
+    os.environ["NLP_RNN_CACHE"] = str(folder / "tokenizers")
+    fit(corpus, folder, "--trainer.max_epochs=12")
+    return folder / "translate" / "version_0" / "checkpoints"
+
+
+def test_training_learns_and_logs(trained: Path) -> None:
+    log = (trained.parent / "metrics.csv").read_text().splitlines()
+    header = log[0].split(",")
+    bleu = [float(line.split(",")[header.index("val_bleu")] or -1) for line in log[1:]]
+    bleu = [value for value in bleu if value >= 0]
+    assert len(bleu) == 12
+    assert max(bleu) > 60 > bleu[0]
+    assert (trained / "best.ckpt").exists()
+    assert (trained / "last.ckpt").exists()
+
+
+def test_checkpoint_alone_names_and_scores_its_data(
+    trained: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}"])
+    assert cli.datamodule.dataset == str(corpus)
+    printed = capsys.readouterr().out
+    assert "tok:13a" in "".join(printed.split())
+    assert corpus.name in "".join(printed.split()) or corpus.name in printed
+    # What test reports is what the public class writes, whatever the batches.
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").open(encoding="utf-8")]
+    translator = Translator.from_checkpoint(trained / "best.ckpt")
+    again = translator([row["en"] for row in rows])
+    expected = corpus_bleu(again, [[row["de"] for row in rows]]).score
+    assert cli.model.scores[0].value == pytest.approx(expected)
+
+
+def test_search_flags_are_honoured_beside_a_checkpoint(trained: Path) -> None:
+    cli = TranslateCLI(
+        ["validate", f"--ckpt_path={trained / 'best.ckpt'}", "--model.search.beam_size=2"]
+    )
+    assert cli.model.search == BeamSearch(beam_size=2)
+
+
+def test_predict_writes_a_line_per_row_in_order(
+    trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "hyps.jsonl"
+    flags = ["predict", f"--ckpt_path={trained / 'best.ckpt'}", f"--output={output}"]
+    TranslateCLI(flags)
+    records = [json.loads(line) for line in output.open(encoding="utf-8")]
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").open(encoding="utf-8")]
+    assert [record["source"] for record in records] == [row["en"] for row in rows]
+    with pytest.raises(InputError, match="exists"):
+        TranslateCLI(flags)
+
+
+def test_loads_in_a_fresh_process_after_the_data_is_gone(
+    corpus: Path, tmp_path: Path, trained: Path
+) -> None:
+    checkpoint = tmp_path / "moved.ckpt"
+    shutil.copy(trained / "best.ckpt", checkpoint)
+    program = (
+        "import sys; from nlp_rnn.inference import Translator;"
+        f"print(Translator.from_checkpoint({str(checkpoint)!r})('two cats'));"
+        "assert 'lightning' not in sys.modules and 'datasets' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip()
+
+
+def test_plain_torch_opens_a_checkpoint(trained: Path) -> None:
+    checkpoint = torch.load(trained / "best.ckpt", weights_only=True)
+    assert checkpoint["nlp_rnn"] == {"task": "translate", "format": 1}
+    assert checkpoint["hyper_parameters"]["hidden_size"] == 32
+
+
+def test_another_network_than_the_checkpoint_has_is_refused(trained: Path) -> None:
+    with pytest.raises(InputError, match=r"--network.hidden_size is 64.*trained with 32"):
+        TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--network.hidden_size=64"])
+
+
+def test_evaluation_without_a_checkpoint_is_refused() -> None:
+    with pytest.raises(InputError, match="needs a trained model"):
+        TranslateCLI(["test"])
+
+
+class _At(Callback):
+    """Does something in the middle of one update."""
+
+    def __init__(self, step: int, action: Callable[[torch.Tensor], None]) -> None:
+        self.step = step
+        self.action = action
+
+    def on_before_backward(self, trainer, pl_module, loss) -> None:
+        if trainer.global_step == self.step:
+            self.action(loss)
+
+
+@pytest.fixture
+def during_update(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Adds an `_At` to the trainings of a `with` block."""
+    instantiate = TranslateCLI._instantiate_trainer
+
+    @contextlib.contextmanager
+    def add(step: int, action: Callable[[torch.Tensor], None]) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                TranslateCLI,
+                "_instantiate_trainer",
+                lambda self, config, extra: instantiate(self, config, [*extra, _At(step, action)]),
+            )
+            yield
+
+    return add
+
+
+@pytest.mark.parametrize("step", [3, 11, 27])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    corpus: Path, tmp_path: Path, step: int, during_update: Callable[..., Any]
+) -> None:
+    flags = ["--trainer.max_epochs=2", "--data.subword_sampling=0.3"]
+    whole = fit(corpus, tmp_path / "whole", *flags)
+    expected = torch.load(tmp_path / "whole/translate/version_0/checkpoints/last.ckpt")
+
+    def press_ctrl_c(loss: torch.Tensor) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="resume with --ckpt_path"):
+        fit(corpus, tmp_path / "parts", *flags)
+    stopped = tmp_path / "parts/translate/version_0/checkpoints/last.ckpt"
+    assert torch.load(stopped)["global_step"] == step + 1
+    fit(corpus, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
+    resumed = torch.load(tmp_path / "parts/translate/version_0/checkpoints/last.ckpt")
+
+    assert resumed["global_step"] == expected["global_step"] == whole.trainer.global_step
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    for name, value in expected["current_model_state"].items():
+        assert torch.equal(value, resumed["current_model_state"][name]), name
+
+
+def _program(*flags: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.run(
+        [sys.executable, "-m", "nlp_rnn.tasks.translate", *flags],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+TWO = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.accelerator=cpu"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_weights_of_one(corpus: Path, tmp_path: Path) -> None:
+    flags = [
+        "fit",
+        f"--data.dataset={corpus}",
+        *SMALL,
+        "--trainer.max_epochs=2",
+        *(f"--network.{name}=0" for name in DROPOUTS),
+    ]
+    one = _program(*flags, f"--trainer.default_root_dir={tmp_path / 'one'}")
+    two = _program(*flags, f"--trainer.default_root_dir={tmp_path / 'two'}", *TWO)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    last = "translate/version_0/checkpoints/last.ckpt"
+    expected, found = torch.load(tmp_path / "one" / last), torch.load(tmp_path / "two" / last)
+    assert expected["global_step"] == found["global_step"]
+    for name, value in expected["current_model_state"].items():
+        torch.testing.assert_close(found["current_model_state"][name], value, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_score_as_one(trained: Path) -> None:
+    flags = ["test", f"--ckpt_path={trained / 'best.ckpt'}"]
+    one, two = _program(*flags), _program(*flags, *TWO)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    table = [line for line in one.stdout.splitlines() if "BLEU" in line]
+    assert table
+    assert table == [line for line in two.stdout.splitlines() if "BLEU" in line]
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = _program("test", f"--ckpt_path={tmp_path / 'none.ckpt'}")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: no checkpoint at")
+    assert "Traceback" not in done.stderr
+
+
+def test_non_finite_gradients_stop_before_the_update(
+    corpus: Path, tmp_path: Path, during_update: Callable[..., Any]
+) -> None:
+    def spoil(loss: torch.Tensor) -> None:
+        loss.data.fill_(float("nan"))
+        loss.register_hook(lambda gradient: gradient * float("nan"))
+
+    with during_update(60, spoil), pytest.raises(DivergedError, match=r"update 60: .* is nan"):
+        fit(corpus, tmp_path, "--trainer.max_epochs=3")
+    saved = torch.load(tmp_path / "translate/version_0/checkpoints/last.ckpt")
+    assert saved["global_step"] <= 60
+    assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+CONFIGS = sorted(Path(__file__).parents[3].glob("configs/translate/*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_parses_and_has_a_row(path: Path) -> None:
+    config = yaml.safe_load(path.read_text())
+    assert path.read_text().startswith("# python -m nlp_rnn.tasks.translate fit")
+    recipe = Path(__file__).parents[3] / "tasks/translate/README.md"
+    assert path.name in recipe.read_text()
+    done = _program("fit", "--config", str(path), "--print_config")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["network"]["vocab_size"] == config["network"]["vocab_size"]

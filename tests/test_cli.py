@@ -1,0 +1,392 @@
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from nlp_rnn import Translator, __version__
+from nlp_rnn.cli import main
+from nlp_rnn.cli.translate import BEAM_OPTIONS, COMMON_OPTIONS, SAMPLING_OPTIONS
+from nlp_rnn.data.tokenizer import Tokenizer
+from nlp_rnn.inference import Alignment, BeamSearch, Sampling
+
+COMMAND = [sys.executable, "-m", "nlp_rnn.cli"]
+TEXT = ["red dog", "", "small old black cat", "  \t", "car", "white house tree man"]
+PATIENT = 120  # seconds until a test gives up on a busy machine
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def translator(checkpoint):
+    return Translator.from_checkpoint(checkpoint)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command in this process: exit code, lines of output, lines of errors."""
+
+    def run(*args):
+        code = main([str(each) for each in args])
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+def piped(*args, stdin=b""):
+    return subprocess.run(
+        [*COMMAND, *map(str, args)], input=stdin, capture_output=True, timeout=PATIENT, check=False
+    )
+
+
+@contextmanager
+def started(*args):
+    """A process to talk with; it is ended in time whatever happens."""
+    with subprocess.Popen(
+        [*COMMAND, *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Processes in the background of a shell inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        watchdog = threading.Timer(PATIENT, process.kill)
+        watchdog.start()
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+def feed(process, text):
+    process.stdin.write(text.encode())
+    process.stdin.flush()
+
+
+def test_a_line_out_for_each_line_in(checkpoint, translator, write):
+    source = write("in.txt", "\r\n".join(TEXT))
+    result = piped("translate", checkpoint, stdin=source.read_bytes())
+    assert result.stderr == b""
+    assert result.stdout.decode() == "".join(f"{line}\n" for line in translator(TEXT))
+    assert result.stdout.splitlines()[1] == result.stdout.splitlines()[3] == b""
+
+
+def test_files_in_and_a_file_out(checkpoint, translator, write, run, tmp_path):
+    first, second = write("a.txt", "red dog\ncar"), write("b.txt", "\ncat\n")
+    output = tmp_path / "out.txt"
+    result = run("translate", checkpoint, "--input", first, second, "--output", output)
+    assert result == (0, [], [])
+    assert output.read_text().split("\n") == [*translator(["red dog", "car", "", "cat"]), ""]
+    code, _, errors = run("translate", checkpoint, "--input", first, "--output", output)
+    assert (code, errors) == (2, [f"error: {output} exists: name a new file with --output"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_batch_size_changes_nothing(checkpoint, translator, write, run, batch_size):
+    texts = [" ".join(random.Random(n).choices(["red", "cat", "tree"], k=n % 5)) for n in range(40)]
+    source = write("in.txt", "\n".join(texts) + "\n")
+    result = run("translate", checkpoint, "--input", source, "--batch-size", batch_size)
+    assert result == (0, translator(texts), [])
+
+
+def test_scores_and_alignments_are_columns(checkpoint, translator, write, run):
+    source = write("in.txt", "red dog\n\n")
+    _, lines, _ = run("translate", checkpoint, "--input", source, "--scores", "--alignments")
+    text, score, pairs = lines[0].split("\t")
+    best = translator.translate(["red dog"])[0][0]
+    assert (text, float(score)) == (best.text, pytest.approx(best.score, abs=1e-4))
+    alignment = translator.align("red dog", best.text)
+    for pair in pairs.split():
+        i, j = map(int, pair.split("-"))
+        assert alignment.weights[j].argmax() == i
+        assert i < len(alignment.source) - 1
+        assert j < len(alignment.target) - 1
+    assert pairs
+    assert lines[1] == "\t0.0000\t"
+    _, lines, _ = run("translate", checkpoint, "--input", source, "--alignments")
+    assert lines == [f"{text}\t{pairs}", "\t"]
+
+
+def test_what_looks_at_the_end_mark_is_not_aligned(checkpoint, write, run, monkeypatch):
+    weights = torch.tensor([[0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.9, 0.0, 0.1], [1.0, 0.0, 0.0]])
+    found = Alignment(["▁a", "▁b", "</s>"], ["▁x", "▁y", "▁z", "</s>"], weights)
+    monkeypatch.setattr(Translator, "align", lambda self, source, target: found)
+    source = write("in.txt", "red dog\n")
+    _, (line,), _ = run("translate", checkpoint, "--input", source, "--alignments")
+    assert line.split("\t")[1] == "1-0 0-2"
+
+
+def test_nbest_lines_are_numbered(checkpoint, translator, write, run):
+    source = write("in.txt", "red dog\n\ncar\n")
+    _, lines, _ = run("translate", checkpoint, "--input", source, "--nbest", 2, "--beam-size", 4)
+    search = BeamSearch(beam_size=4, nbest=2)
+    expected = [
+        f"{number} ||| {each.text} ||| {each.score:.4f}"
+        for number, row in enumerate(translator.translate(["red dog", "", "car"], search))
+        for each in row
+    ]
+    assert lines == expected
+    assert len(lines) == 5
+
+
+def test_options_reach_the_search(checkpoint, translator, write, run):
+    source = write("in.txt", "\n".join(TEXT))
+    options = {"beam-size": 2, "length-penalty": 0.2, "max-length-ratio": 4.5}
+    options |= {"min-length-ratio": 4.0, "no-repeat-ngram-size": 1, "repetition-penalty": 1.5}
+    flags = [each for name, value in options.items() for each in (f"--{name}", value)]
+    search = BeamSearch(**{name.replace("-", "_"): value for name, value in options.items()})
+    _, lines, _ = run("translate", checkpoint, "--input", source, *flags)
+    assert lines == translator(TEXT, search)
+    assert lines != translator(TEXT)
+
+
+def test_sampling_follows_its_seed_however_the_input_flows(checkpoint, translator, write, run):
+    texts = ["red dog"] * 12
+    source = write("in.txt", "\n".join(texts))
+    options = ["--sample", "--seed", 7, "--temperature", 1.5, "--batch-size", 4, "--top-k", 40]
+    _, lines, _ = run("translate", checkpoint, "--input", source, *options)
+    result = piped("translate", checkpoint, *options, stdin=source.read_bytes())
+    assert result.stdout.decode().splitlines() == lines
+    assert lines[:4] == translator(texts[:4], Sampling(seed=7, temperature=1.5, top_k=40))
+    assert lines[:4] != lines[4:8], "every batch draws anew"
+    assert run("translate", checkpoint, "--input", source, *options, "--seed", 8)[1] != lines
+
+
+def test_several_checkpoints_are_an_ensemble(
+    checkpoint, make_network, save_checkpoint, write, run, tmp_path
+):
+    other = save_checkpoint(tmp_path / "other.ckpt", make_network(seed=3))
+    source = write("in.txt", "\n".join(TEXT))
+    _, lines, _ = run("translate", checkpoint, other, "--input", source, "--scores")
+    ensemble = Translator.from_checkpoint(checkpoint, other)
+    assert [line.split("\t")[0] for line in lines] == ensemble(TEXT)
+    assert lines != run("translate", checkpoint, "--input", source, "--scores")[1]
+
+
+def test_a_pause_in_the_input_brings_out_what_was_read(checkpoint, translator):
+    with started("translate", checkpoint) as process:
+        for text in ("red dog", "", "car"):
+            feed(process, f"{text}\n")
+            # Nothing would come if the line were kept until there are more.
+            assert process.stdout.readline().decode() == f"{translator(text)}\n"
+        process.stdin.close()
+        assert process.stdout.read() == process.stderr.read() == b""
+        assert process.wait(PATIENT) == 0
+
+
+def test_a_reader_that_stops_ends_it_quietly(checkpoint):
+    with started("translate", checkpoint) as process:
+        feed(process, "red dog\n")
+        process.stdout.readline()
+        process.stdout.close()
+        feed(process, "car\n")
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENT) == 141
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_it_without_a_traceback(checkpoint):
+    with started("translate", checkpoint) as process:
+        feed(process, "red dog\n")
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENT) == 130
+
+
+def test_bytes_that_are_no_text_are_named_and_what_came_before_stays(
+    checkpoint, translator, write, run
+):
+    bad = b"red dog\ncar\ncaf\xe9 ol\xe9\nred\n"
+    result = piped("translate", checkpoint, stdin=bad)
+    assert result.returncode == 2
+    assert result.stdout.decode().splitlines() == translator(["red dog", "car"])
+    (line,) = result.stderr.decode().splitlines()
+    assert line.startswith("error: standard input, line 3: byte 0xe9 at 4 is not UTF-8")
+    first, second = write("good.txt", "cat\n"), write("bad.txt", bad)
+    code, lines, (error,) = run("translate", checkpoint, "--input", first, second)
+    assert (code, lines) == (2, translator(["cat", "red dog", "car"]))
+    assert error.startswith(f"error: {second}, line 3: byte 0xe9")
+
+
+def test_a_long_line_is_named_by_its_number(checkpoint, write, run):
+    source = write("in.txt", "car\n" * 5 + "dog " * 600 + "\ncat\n")
+    code, lines, errors = run(
+        "translate", checkpoint, "--input", source, "--batch-size", 2, "--beam-size", 1,
+        "--max-length-ratio", 0.01, "--alignments",
+    )  # fmt: skip
+    assert (code, len(lines)) == (0, 7)
+    assert errors == ["warning: line 6 has 600 tokens: only the first 512 are read"]
+
+
+def test_output_is_utf8_whatever_the_locale(tmp_path, make_network, save_checkpoint):
+    tokens = Tokenizer.train(["猫が好き", "犬が好き", "家の猫", "犬の家"], vocab_size=12)
+    network = make_network(vocab_size=12)
+    with torch.no_grad():  # it has only one thing to say
+        network.decoder.projection.bias[tokens.encode("猫")[-1]] = 20
+    model = save_checkpoint(tmp_path / "ja.ckpt", network, source=tokens, target=tokens)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    result = subprocess.run(
+        [*COMMAND, "translate", str(model)],
+        input="猫が好き\n".encode(),
+        capture_output=True,
+        env=environment,
+        timeout=PATIENT,
+        check=False,
+    )
+    assert result.stderr == b""
+    assert set(result.stdout.decode()) == {"猫", "\n"}
+
+
+def test_score_prints_a_log_probability_per_pair(checkpoint, translator, write, run):
+    source, target = write("a.en", "red dog\ncar\n\n"), write("a.de", "RED DOG\nTREE\n\n")
+    code, lines, errors = run("score", checkpoint, "--source", source, "--target", target)
+    expected = translator.score(["red dog", "car", ""], ["RED DOG", "TREE", ""])
+    assert (code, errors) == (0, [])
+    assert [float(line) for line in lines] == pytest.approx(expected, abs=1e-4)
+    short = write("b.de", "RED DOG\n")
+    code, lines, errors = run("score", checkpoint, "--source", source, "--target", short)
+    assert (code, lines) == (2, [])
+    assert errors == [
+        f"error: {source} has 3 lines but {short} has 1: give files whose lines belong together"
+    ]
+
+
+def test_bleu_shows_four_scores_with_signatures(write, run):
+    same = write("[red].hyp", "the cat sat on the mat\na dog runs in the park\n")
+    code, lines, errors = run("bleu", same, same)
+    assert (code, errors) == (0, [])
+    table = "\n".join(lines)
+    assert re.search(r"BLEU \(cased\)\W+100\.00", table)
+    assert re.search(r"TER \(lower is better\)\W+0\.00", table)
+    assert lines[-4].startswith("BLEU (cased): nrefs:1|case:mixed|eff:no|tok:13a|")
+    chinese = write("hyp.zh", "一个戴着橙色帽子的男人\n")
+    assert "|tok:zh|" in run("bleu", chinese, chinese, "--language", "zh")[1][-4]
+
+
+def test_bleu_compares_two_systems(write, run):
+    reference = write("ref", "the cat sat on the mat\na dog runs in the park\n" * 8)
+    good = write("good", "the cat sat on the mat\na dog ran in the park\n" * 8)
+    poor = write("poor", "the cat is at the mat\ndogs run in a park\n" * 8)
+    code, lines, errors = run("bleu", good, reference, "--compare", poor)
+    assert (code, errors) == (0, [])
+    table = "\n".join(lines)
+    assert "difference" in table
+    assert "p value" in table
+    numbers = re.search(r"chrF\W+([\d.]+)\W+([\d.]+)[^\d-]+(-[\d.]+)\W+([\d.]+)", table).groups()
+    first, second, difference, p_value = map(float, numbers)
+    assert second - first == pytest.approx(difference, abs=0.011)
+    assert p_value < 0.05
+    assert "bs:1000" in lines[-1]
+    assert run("bleu", good, reference, "--compare", write("short", "x\n"))[0] == 2
+    assert run("bleu", write("none", ""), write("none2", ""))[2][0].endswith("nothing to score")
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_align_draws_a_picture(checkpoint, run, tmp_path, ending):
+    picture = tmp_path / f"map.{ending}"
+    assert run("align", checkpoint, "red dog", "--output", picture) == (0, [], [])
+    content = picture.read_bytes()
+    assert content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+    forced = tmp_path / f"forced.{ending}"
+    assert run("align", checkpoint, "red dog", "--target", "TREE", "--output", forced)[0] == 0
+    assert forced.read_bytes() != content
+    assert run("align", checkpoint, "red dog", "--output", forced)[0] == 2
+
+
+def test_mistakes_end_in_one_line_and_code_2(checkpoint, write, run, tmp_path):
+    text = write("in.txt", "red dog\n")
+    missing, output = tmp_path / "missing", tmp_path / "new.txt"
+    for args, wanted in [
+        (["translate", missing], "no checkpoint at"),
+        (["translate", text], "not a readable checkpoint"),
+        (["translate", checkpoint, "--input", missing], f"{missing}: No such file"),
+        (["translate", checkpoint, "--input", tmp_path], "directory"),
+        (["translate", checkpoint, "--input", text, "--output", missing / "a"], "No such file"),
+        (["translate", checkpoint, "--beam-size", 0], "beam_size is 0"),
+        (["translate", checkpoint, "--nbest", 9], "nbest is 9"),
+        (["translate", checkpoint, "--top-k", 5], "--top-k belongs to sampling"),
+        (["translate", checkpoint, "--sample", "--beam-size", 5], "--beam-size belongs to beam"),
+        (["translate", checkpoint, "--device", "nowhere"], "device 'nowhere'"),
+        (["score", checkpoint, "--source", text, "--target", missing], "No such file"),
+        (["bleu", text, missing], "No such file"),
+        (["align", checkpoint, " ", "--output", tmp_path / "map.png"], "empty"),
+        (["align", checkpoint, "car", "--output", tmp_path / "map.jpg"], "neither .png nor .svg"),
+    ]:
+        code, lines, errors = run(*args)
+        assert (code, lines) == (2, []), args
+        (line,) = errors
+        assert line.startswith("error: ")
+        assert wanted in line
+    code, _, errors = run(
+        "translate", checkpoint, "--input", text, "--output", output, "--sample", "--top-p", 2
+    )
+    assert (code, len(errors)) == (2, 1)
+    assert "top_p=2.0" in errors[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_in_one_line(checkpoint):
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*COMMAND, "translate", str(checkpoint)],
+            input=b"red dog\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENT,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert result.stderr == b"error: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", [[], ["translate"], ["score"], ["bleu"], ["align"]])
+def test_help_needs_nothing_heavy(command):
+    code = """
+import sys
+from nlp_rnn.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    heavy = {"torch", "sacrebleu", "matplotlib", "rich", "sentencepiece", "lightning", "datasets"}
+    assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENT,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: nlp-rnn")
+
+
+def test_help_tells_the_defaults_of_the_searches():
+    for options, search in ((BEAM_OPTIONS, BeamSearch()), (SAMPLING_OPTIONS, Sampling())):
+        for name, (kind, text) in {**options, **COMMON_OPTIONS}.items():
+            assert kind(re.search(r"\(default (.*)\)", text)[1]) == getattr(search, name), name
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"nlp-rnn {__version__}\n"
