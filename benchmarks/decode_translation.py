@@ -102,7 +102,14 @@ def measure(
             ]
         )
     print(f"{len(texts)} sentences in batches, {len(few)} of them one at a time")
-    header = ["search", "precision", "batch", "sentences/s", "x one at a time", f"x that at {first}"]
+    header = [
+        "search",
+        "precision",
+        "batch",
+        "sentences/s",
+        "x one at a time",
+        f"x that at {first}",
+    ]
     print_table(header, rows)
     return seconds
 

@@ -44,69 +44,381 @@ import re
 import subprocess
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 from benchmarks.corpus import Batch, Corpus, collate, load_corpus
 from benchmarks.macs import target_macs
-from benchmarks.timing import comparison_arguments, has_bf16, machine, precision, print_table
+from benchmarks.timing import comparison_arguments, machine, precision, print_table, ratio
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.translate import TranslationTask
 
 BATCH_SIZE, EMBEDDING, HIDDEN = 64, 256, 512
-SEARCHES = {"greedy": 1, "beam 5": 5}
 OURS: dict[str, dict[str, Any]] = {
     "one layer": {"decoder_layers": 1},
-    "wide softmax": {"decoder_layers": 1, "embedding_size": 512},
+    "wide softmax": {"decoder_layers": 1, "embedding_size": HIDDEN},
     "two layers": {"decoder_layers": 2},
 }
+SEARCHES = {"greedy": 1, "beam 5": 5}
 REPORTS = 10
-"""Reports of a training; the first one warms up and is left out."""
+"""Of a training; the first one is left out."""
 
+# The peers know nothing of this switch, which is global to a process.
 _LAUNCH = (
     "import sys, torch; torch.set_float32_matmul_precision(sys.argv.pop(1)); "
-    "from {module} import main; main()"
+    "from {} import main; main()"
 )
-_REPORT = re.compile(r"Step +\d+/.*bsz: *[\d.]+/ *(\d+)/.*?(\d+)/ *(\d+) tok/s")
+_REPORT = re.compile(r"Step +\d+/.*bsz: *\d+/ *(\d+)/ *\d+; *\d+/ *(\d+) tok/s")
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """One pass over the test split: its rate, and how much was written."""
-
-    sentences_per_second: float
-    tokens_per_sentence: float
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one tool did under one precision in one round.
+class Job(NamedTuple):
+    """What every tool is asked to do.
 
     Attributes:
-        tokens_per_second: in training, real target tokens.
-        decoding: by name of the search.
+        corpus: what to train on and to translate.
+        folder: where `write_corpus` put it.
+        steps: of training.
+        threads: of each process.
     """
 
-    tokens_per_second: float
-    decoding: dict[str, Decoding]
+    corpus: Corpus
+    folder: Path
+    steps: int
+    threads: int
+
+
+class Result(NamedTuple):
+    """What one tool did.
+
+    Attributes:
+        training: real target tokens a second.
+        decoding: by name of the search, sentences a second and tokens a sentence.
+    """
+
+    training: float
+    decoding: dict[str, tuple[float, float]]
 
 
 def write_corpus(corpus: Corpus, folder: Path) -> None:
-    """Subwords as the peers read them: separated by spaces, the vocabulary one a line."""
+    """Subwords as the peers read them: separated by spaces, and the vocabulary one a line."""
     tokenizer = corpus.tokenizer
-    for side, name in enumerate(("source", "target")):
-        lines = (" ".join(tokenizer.pieces(pair[side][:-1])) for pair in corpus.train)
-        (folder / f"train.{name}").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    lines = (" ".join(tokenizer.pieces(ids)) for ids in tokenizer.encode_batch(corpus.test))
-    (folder / "test.source").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    pieces = tokenizer.pieces(range(4, tokenizer.vocab_size))
+    texts = {
+        "train.source": [source[:-1] for source, _ in corpus.train],
+        "train.target": [target[:-1] for _, target in corpus.train],
+        "test.source": tokenizer.encode_batch(corpus.test),
+    }
+    for name, rows in texts.items():
+        lines = (" ".join(tokenizer.pieces(ids)) + "\n" for ids in rows)
+        (folder / name).write_text("".join(lines), encoding="utf-8")
+    pieces = tokenizer.pieces(range(4, tokenizer.vocab_size))  # they have special ones of their own
     (folder / "vocabulary").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+
+
+def opennmt(python: str, job: Job, level: str) -> Result:
+    """OpenNMT-py 3.5.1."""
+    model = {
+        "encoder_type": "brnn",
+        "decoder_type": "rnn",
+        "rnn_type": "LSTM",
+        "enc_layers": 1,
+        "dec_layers": 1,
+        "word_vec_size": EMBEDDING,
+        "hidden_size": HIDDEN,
+        "global_attention": "general",
+        "input_feed": 0,
+        "share_embeddings": True,
+    }
+    settings = {**_data(job), **model, **_training(job), **_logging(job), "save_model": "onmt"}
+    log = launch(python, "onmt.bin.train", settings, job, level)
+    decoding = {}
+    for name, beam_size in SEARCHES.items():
+        greedy = {"random_sampling_topk": 1} if beam_size == 1 else {}
+        search = {"model": f"onmt_step_{job.steps}.pt", **_search(beam_size), **greedy}
+        text = launch(python, "onmt.bin.translate", search, job, level)
+        decoding[name] = written(job, seconds(text, "Total translation time (s)"))
+    return Result(training_rate(log), decoding)
+
+
+def eole(python: str, job: Job, level: str) -> Result:
+    """Eole 0.6.4."""
+    recurrent = {"rnn_type": "LSTM", "layers": 1, "hidden_size": HIDDEN}
+    model = {
+        "architecture": "custom",
+        "embeddings": {"word_vec_size": EMBEDDING, "position_encoding_type": None},
+        "encoder": {"encoder_type": "brnn", **recurrent},
+        "decoder": {
+            "decoder_type": "rnn",
+            "global_attention": "general",
+            "bidirectional_encoder": True,
+            **recurrent,
+        },
+        "input_feed": 0,
+        "share_embeddings": True,
+    }
+    training = {**_training(job), "model_path": "eole", "log_attention_entropy": False}
+    settings = {**_data(job), **_logging(job), "model": model, "training": training}
+    log = launch(python, "eole.bin.main", settings, job, level, "train")
+    decoding = {}
+    for name, beam_size in SEARCHES.items():
+        greedy = {"top_k": 1} if beam_size == 1 else {}
+        search = {"model_path": "eole", **_search(beam_size), **greedy}
+        text = launch(python, "eole.bin.main", search, job, level, "predict")
+        later = seconds(text, "Subsequent prediction time including all (s)")
+        decoding[name] = written(job, seconds(text, "Step 0 time (s)") + later)
+    return Result(training_rate(log), decoding)
+
+
+def ours(sizes: dict[str, Any], job: Job, level: str) -> Result:
+    """This library: `TranslationTask` in a Lightning trainer, and `Translator`."""
+    seed_everything(1, verbose=False)
+    network = build(sizes, job.corpus)
+    pairs = job.corpus.train
+    loader = ResumableLoader(
+        pairs,
+        batch_sampler=TokenBatches(
+            [(len(source), len(target)) for source, target in pairs],
+            tokens_per_batch=1_000_000,
+            max_sentences=BATCH_SIZE,
+            shuffle=True,
+        ),
+        collate_fn=collate,
+    )
+    speed = Speed(skip=job.steps // REPORTS)
+    trainer = Trainer(
+        accelerator="cpu",
+        precision="bf16-mixed" if level == "bf16" else "32-true",
+        gradient_clip_val=1.0,
+        max_epochs=-1,
+        max_steps=job.steps,
+        callbacks=[speed],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with precision("highest" if level == "bf16" else level):
+        trainer.fit(TranslationTask(network), loader)
+        tokenizer, decoding = job.corpus.tokenizer, {}
+        dtype = "bf16" if level == "bf16" else "fp32"
+        translator = Translator([network], tokenizer, tokenizer, precision=dtype)  # type: ignore[arg-type]
+        for name, beam_size in SEARCHES.items():
+            search = BeamSearch(beam_size=beam_size)
+            start = time.perf_counter()
+            found = translator.translate(job.corpus.test, search, batch_size=BATCH_SIZE)
+            rate = len(found) / (time.perf_counter() - start)
+            tokens = sum(len(tokenizer.encode(best.text)) for best, *_ in found)
+            decoding[name] = (rate, tokens / len(found))
+    return Result(speed.rate, decoding)
+
+
+def build(sizes: dict[str, Any], corpus: Corpus) -> Seq2Seq:
+    """Our network of the common sizes."""
+    common = {"cell": "lstm", "embedding_size": EMBEDDING, "hidden_size": HIDDEN}
+    return Seq2Seq(vocab_size=corpus.tokenizer.vocab_size, **{**common, **sizes})
+
+
+class Speed(Callback):
+    """Counts real target tokens a second, without the first steps."""
+
+    def __init__(self, *, skip: int) -> None:
+        self.skip, self.tokens, self.start, self.rate = skip, 0, 0.0, 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        """Start the clock after the steps to skip, then count."""
+        if trainer.global_step <= self.skip:
+            self.start = time.perf_counter()
+            return
+        self.tokens += int(batch.target_lengths.sum())
+        self.rate = self.tokens / (time.perf_counter() - self.start)
+
+
+def launch(
+    python: str, module: str, settings: dict[str, Any], job: Job, level: str, *command: str
+) -> str:
+    """Run a peer's command in the folder of the job; returns what it wrote to the terminal."""
+    (job.folder / "settings.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(job.threads),
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",  # OpenNMT-py saves more than weights
+    }
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [python, "-c", _LAUNCH.format(module), level, *command, "-config", "settings.yaml"],
+        cwd=job.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{module} failed:\n" + done.stdout[-3000:])
+    return done.stdout
+
+
+def training_rate(log: str) -> float:
+    """Tokens a second over all reports but the first; both peers write them alike."""
+    reports = [(int(tokens), int(rate)) for tokens, rate in _REPORT.findall(log)][1:]
+    if not reports:
+        raise SystemExit("no report of a speed in:\n" + log[-3000:])
+    return sum(tokens for tokens, _ in reports) / sum(tokens / rate for tokens, rate in reports)
+
+
+def seconds(log: str, label: str) -> float:
+    """The number after a label."""
+    found = re.search(re.escape(label) + r": *([\d.]+)", log)
+    if not found:
+        raise SystemExit(f"no {label!r} in:\n" + log[-3000:])
+    return float(found[1])
+
+
+def written(job: Job, elapsed: float) -> tuple[float, float]:
+    """Sentences a second and tokens a sentence of a peer's output."""
+    lines = (job.folder / "output").read_text(encoding="utf-8").splitlines()
+    return len(lines) / elapsed, sum(len(line.split()) for line in lines) / len(lines)
+
+
+def _data(job: Job) -> dict[str, Any]:
+    size = job.corpus.tokenizer.vocab_size
+    corpus = {"path_src": "train.source", "path_tgt": "train.target", "transforms": []}
+    return {
+        "data": {"train": corpus},
+        "src_vocab": "vocabulary",
+        "tgt_vocab": "vocabulary",
+        "share_vocab": True,
+        "src_vocab_size": size,
+        "tgt_vocab_size": size,
+    }
+
+
+def _training(job: Job) -> dict[str, Any]:
+    return {
+        "optim": "adam",
+        "learning_rate": 0.001,
+        "max_grad_norm": 1.0,
+        "dropout": [0.3],
+        "batch_type": "sents",
+        "batch_size": BATCH_SIZE,
+        "bucket_size": len(job.corpus.train),  # sorts all of it by length, as ours does
+        "num_workers": 0,
+        "train_steps": job.steps,
+        "valid_steps": 10 * job.steps,
+        "save_checkpoint_steps": job.steps,
+    }
+
+
+def _logging(job: Job) -> dict[str, Any]:
+    return {"report_every": job.steps // REPORTS, "seed": 1}
+
+
+def _search(beam_size: int) -> dict[str, Any]:
+    return {
+        "src": "test.source",
+        "output": "output",
+        "beam_size": beam_size,
+        "batch_size": BATCH_SIZE,
+        "length_penalty": "wu",
+        "alpha": 1.0,
+        "max_length_ratio": 2,
+        "report_time": True,
+    }
+
+
+def peer_macs(vocab_size: int) -> int:
+    """MACs of a peer's decoder per target token: LSTM, attention's two layers, softmax."""
+    lstm = 4 * HIDDEN * (EMBEDDING + HIDDEN)
+    return lstm + HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN + HIDDEN * vocab_size
+
+
+def measure(
+    job: Job, pythons: dict[str, str], levels: list[str], *, rounds: int
+) -> dict[tuple[str, str], list[Result]]:
+    """Results of every tool and precision in every round, in turn.
+
+    Args:
+        job: what to do.
+        pythons: interpreters of the peers, by name.
+        levels: precisions; bf16 is for ours only.
+        rounds: times that all take turns.
+    """
+    tools: dict[tuple[str, str], Callable[[], Result]] = {}
+    peers = {"OpenNMT-py": opennmt, "eole": eole}
+    for level in levels:
+        for name, python in pythons.items():
+            if level != "bf16":
+                tools[name, level] = partial(peers[name], python, job, level)
+        for name, sizes in OURS.items():
+            tools[name, level] = partial(ours, sizes, job, level)
+    results: dict[tuple[str, str], list[Result]] = {key: [] for key in tools}
+    for _ in range(rounds):
+        for key, run_tool in tools.items():
+            results[key].append(run_tool())
+            print(*key, results[key][-1], flush=True)
+    print()
+    return results
+
+
+def report(results: dict[tuple[str, str], list[Result]], macs: dict[str, int]) -> None:
+    """Medians over rounds, and ratios to the fastest peer within the same round."""
+    peers = [key for key in results if key[0] not in OURS]
+    columns: dict[str, Callable[[Result], float]] = {"training": lambda result: result.training}
+    for search in SEARCHES:
+        columns[search] = lambda result, search=search: result.decoding[search][0]  # type: ignore[misc]
+    for column, value in columns.items():
+        rates = {key: [value(result) for result in runs] for key, runs in results.items()}
+        as_is = max((key for key in peers if key[1] == peers[0][1]), key=lambda k: median(rates[k]))
+        tuned = max(peers, key=lambda key: median(rates[key]))
+        rows: list[list[object]] = []
+        for (tool, level), values in rates.items():
+            last: object = macs[tool] / 1e6
+            if column in SEARCHES:
+                last = median(run.decoding[column][1] for run in results[tool, level])
+            against = (ratio(values, rates[as_is]), ratio(values, rates[tuned]))
+            rows.append([tool, level, median(values), *against, last])
+        unit = "sentences/s" if column in SEARCHES else "tokens/s"
+        amount = "tokens a sentence" if column in SEARCHES else "MMACs a target token"
+        print(column)
+        others = [f"x {' '.join(as_is)}", f"x {' '.join(tuned)}"]
+        print_table(["tool", "precision", unit, *others, amount], rows)
+
+
+def main() -> None:
+    parser = comparison_arguments(__doc__.splitlines()[0], rounds=2)
+    parser.add_argument("--onmt", help="Python of the environment with OpenNMT-py")
+    parser.add_argument("--eole", help="Python of the environment with eole")
+    parser.add_argument("--steps", type=int, default=450, help="of training, ten or more")
+    parser.add_argument("--vocab-size", type=int, default=8000)
+    options = parser.parse_args()
+    if not (options.onmt or options.eole):
+        parser.error("give --onmt, --eole or both")
+    run(options)
+
+
+def run(options: argparse.Namespace) -> None:
+    print(machine(options.threads))
+    given = {"OpenNMT-py": options.onmt, "eole": options.eole}
+    # Not resolved: the link within the environment is what makes it that environment's Python.
+    pythons = {name: str(Path(path).absolute()) for name, path in given.items() if path}
+    corpus = load_corpus(options.dataset, vocab_size=options.vocab_size)
+    macs = dict.fromkeys(pythons, peer_macs(corpus.tokenizer.vocab_size))
+    macs |= {name: target_macs(build(sizes, corpus)) for name, sizes in OURS.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(corpus, Path(folder))
+        job = Job(corpus, Path(folder), options.steps, options.threads)
+        results = measure(job, pythons, options.precisions, rounds=options.rounds)
+    report(results, macs)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -88,7 +88,12 @@ class BeamSearch:
             )
 
     def search(
-        self, model: Ensemble, state: State, memory: tuple[Tensor, ...], lengths: Tensor
+        self,
+        model: Ensemble,
+        state: State,
+        memory: tuple[Tensor, ...],
+        lengths: Tensor,
+        first: int,  # noqa: ARG002 - for sampling
     ) -> list[list[Hypothesis]]:
         """Find the translations of N encoded sources, the best first."""
         return beam_search(
@@ -128,10 +133,15 @@ class Sampling:
     max_length_ratio: float = 2.0
 
     def search(
-        self, model: Ensemble, state: State, memory: tuple[Tensor, ...], lengths: Tensor
+        self,
+        model: Ensemble,
+        state: State,
+        memory: tuple[Tensor, ...],
+        lengths: Tensor,
+        first: int,
     ) -> list[list[Hypothesis]]:
-        """Draw translations of N encoded sources."""
-        generator = torch.Generator(lengths.device).manual_seed(self.seed)
+        """Draw translations of N encoded sources, ``first`` of which came in earlier batches."""
+        generator = torch.Generator(lengths.device).manual_seed(self.seed + first)
         return sample(
             model.step,
             state,
@@ -249,7 +259,10 @@ class Translator:
                     f"{path} has another vocabulary than {paths[0]}: members of an ensemble are "
                     "trained with the same tokenizer"
                 )
-        source, target = (Tokenizer.from_bytes(model) for model in vocabularies[0])
+        source_model, target_model = vocabularies[0]
+        source = Tokenizer.from_bytes(source_model)
+        joint = source_model == target_model
+        target = source if joint else Tokenizer.from_bytes(target_model)
         return cls(networks, source, target, languages=languages, precision=precision)
 
     @property
@@ -261,6 +274,12 @@ class Translator:
     def attends(self) -> bool:
         """Whether there is an attention to `align` by."""
         return any(network.decoder.attention is not None for network in self.model.networks)
+
+    @overload
+    def __call__(self, text: str, search: BeamSearch | Sampling = ...) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, text: Sequence[str], search: BeamSearch | Sampling = ...) -> list[str]: ...
 
     def __call__(
         self, text: str | Sequence[str], search: BeamSearch | Sampling = BeamSearch()
@@ -288,7 +307,7 @@ class Translator:
         filled.sort(key=lambda index: len(ids[index]), reverse=True)
         for start in range(0, len(filled), batch_size):
             rows = filled[start : start + batch_size]
-            found = self._search([ids[row] for row in rows], search)
+            found = self._search([ids[row] for row in rows], search, start)
             for row, hypotheses in zip(rows, found):
                 results[row] = [
                     Translation(
@@ -350,14 +369,14 @@ class Translator:
         return [[BOS, *each, EOS] for each in self.target_tokenizer.encode_batch(list(texts))]
 
     def _search(
-        self, ids: list[list[int]], search: BeamSearch | Sampling
+        self, ids: list[list[int]], search: BeamSearch | Sampling, first: int
     ) -> list[list[Hypothesis]]:
         with self._running():
             source, lengths = (each.to(self.device) for each in pad(ids))
             state, memory = self.model.encode(source, lengths)
             # One hypothesis per sentence to begin with: (N, ...) -> (N, 1, ...).
             state = tuple(part.unsqueeze(1) for part in state)
-            return search.search(self.model, state, memory, lengths)
+            return search.search(self.model, state, memory, lengths, first)
 
     def _force(
         self, source_ids: list[list[int]], target_ids: list[list[int]]

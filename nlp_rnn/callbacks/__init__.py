@@ -1,6 +1,7 @@
 """Lightning callbacks."""
 
 from nlp_rnn.callbacks.attention_maps import AttentionMaps
+from nlp_rnn.callbacks.averaging import Averaging
 from nlp_rnn.callbacks.graceful_stop import GracefulStop
 
-__all__ = ["AttentionMaps", "GracefulStop"]
+__all__ = ["AttentionMaps", "Averaging", "GracefulStop"]

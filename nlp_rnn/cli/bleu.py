@@ -4,12 +4,15 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.cli.common import read_pair
 from nlp_rnn.errors import InputError
 
-__all__ = ["add_command"]
+if TYPE_CHECKING:  # sacreBLEU takes a while to import, and --help does not need it
+    from nlp_rnn.metrics import Score
+
+__all__ = ["add_command", "print_scores"]
 
 
 def add_command(commands: Any) -> None:
@@ -41,12 +44,7 @@ def _run(args: argparse.Namespace) -> None:
     language = args.language
     if args.compare is None:
         scores = translation_scores(hypotheses, references, language=language)
-        _print_table(
-            f"{args.hypotheses}, {len(references)} sentences",
-            ["metric", "value"],
-            [[score.title, f"{score.value:.2f}"] for score in scores],
-            [f"{score.title}: {score.signature}" for score in scores],
-        )
+        print_scores(scores, f"{args.hypotheses}, {len(references)} sentences")
         return
     others, _ = read_pair(args.compare, args.references)
     comparisons = compare_systems(hypotheses, others, references, language=language)
@@ -64,6 +62,16 @@ def _run(args: argparse.Namespace) -> None:
             for each in comparisons
         ],
         [f"{each.title}: {each.signature}" for each in comparisons],
+    )
+
+
+def print_scores(scores: Sequence["Score"], title: str) -> None:
+    """A table of scores and their signatures."""
+    _print_table(
+        title,
+        ["metric", "value"],
+        [[score.title, f"{score.value:.2f}"] for score in scores],
+        [f"{score.title}: {score.signature}" for score in scores],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.modules.attention import AttentionKind, Memory
 from nlp_rnn.modules.bridge import Bridge
 from nlp_rnn.modules.decoder import Decoder
@@ -46,7 +47,7 @@ class Seq2Seq(nn.Module):
         arguments: the constructor's arguments, enough to build this network again.
 
     Raises:
-        ValueError: unknown choices, or arguments that exclude each other.
+        InputError: unknown choices, or arguments that exclude each other.
     """
 
     def __init__(
@@ -74,11 +75,16 @@ class Seq2Seq(nn.Module):
         self.arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         if decoder not in ("parallel", "input_feeding"):
-            raise ValueError(f"decoder {decoder!r} is neither 'parallel' nor 'input_feeding'")
+            raise InputError(f"decoder {decoder!r} is neither 'parallel' nor 'input_feeding'")
         if tied not in ("none", "two", "three"):
-            raise ValueError(f"tied {tied!r} is none of 'none', 'two', 'three'")
+            raise InputError(f"tied {tied!r} is none of 'none', 'two', 'three'")
+        if min(encoder_layers, decoder_layers) < 1:
+            raise InputError(
+                f"encoder_layers {encoder_layers} and decoder_layers {decoder_layers}: each needs "
+                "at least 1"
+            )
         if tied == "three" and target_vocab_size:
-            raise ValueError(
+            raise InputError(
                 "three-way tying needs a joint vocabulary: set target_vocab_size to 0 or tied to "
                 "'two'"
             )

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.errors import InputError
+
 __all__ = ["Attention", "AttentionKind", "Memory"]
 
 AttentionKind = Literal["none", "dot", "general", "additive", "multi_head"]
@@ -45,7 +47,7 @@ class Attention(nn.Module):
         num_heads: heads of ``multi_head``; must divide D.
 
     Raises:
-        ValueError: an unknown score, or sizes that do not fit it.
+        InputError: an unknown score, or sizes that do not fit it.
     """
 
     def __init__(
@@ -53,16 +55,16 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in get_args(AttentionKind):
-            raise ValueError(f"attention {kind!r} is none of {', '.join(get_args(AttentionKind))}")
+            raise InputError(f"attention {kind!r} is none of {', '.join(get_args(AttentionKind))}")
         if kind == "none":
-            raise ValueError("attention 'none' has no scores: leave the module out instead")
+            raise InputError("attention 'none' has no scores: leave the module out instead")
         if kind == "dot" and query_size != memory_size:
-            raise ValueError(
+            raise InputError(
                 f"attention 'dot' needs queries as wide as the memory, but got {query_size} and "
                 f"{memory_size}; 'general' takes any sizes"
             )
         if kind == "multi_head" and memory_size % num_heads:
-            raise ValueError(f"{num_heads} attention heads do not divide {memory_size} features")
+            raise InputError(f"{num_heads} attention heads do not divide {memory_size} features")
         self.kind = kind
         self.num_heads = num_heads if kind == "multi_head" else 1
         identity = kind == "dot"

@@ -39,7 +39,7 @@ class Decoder(nn.Module):
         dropout: locked dropout between the layers.
         output_dropout: locked dropout before the softmax.
         layer_norm: normalise every layer's outputs.
-        residual: add a layer's input to its output where the sizes agree.
+        residual: add an upper layer's input to its output where the sizes agree.
     """
 
     inputs_read = 1  # vectors of width E that layer 1 reads at a step: the embedding

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.modules.dropout import LockedDropout, WordDropout
 from nlp_rnn.modules.rnn import RNN, Cell
 
@@ -51,7 +52,7 @@ class Encoder(nn.Module):
         residual: add a layer's input to its output where the sizes agree.
 
     Raises:
-        ValueError: an odd ``hidden_size`` with two directions.
+        InputError: an odd ``hidden_size`` with two directions.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
         super().__init__()
         directions = 2 if bidirectional else 1
         if hidden_size % directions:
-            raise ValueError(f"hidden_size {hidden_size} cannot be halved for two directions")
+            raise InputError(f"hidden_size {hidden_size} cannot be halved for two directions")
         self.bidirectional = bidirectional
         self.output_size = hidden_size
         self.residual = residual

@@ -17,7 +17,8 @@ class InputFeedingDecoder(Decoder):
     """A `Decoder` whose layer 1 also reads what last met the softmax (Luong et al. 2015, 3.3).
 
     That vector depends on the attention of the step before, so training walks through the target
-    one step at a time. The state carries it as a last tensor (N, E).
+    one step at a time. The state carries it as a last tensor (N, E). Dropout between the layers
+    is drawn anew at every step here; on embeddings and outputs it is locked.
     """
 
     inputs_read = 2

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.modules.dropout import LockedDropout
 
 __all__ = ["RNN", "Cell", "State"]
@@ -39,7 +40,7 @@ class RNN(nn.Module):
         residual: add a layer's input to its output wherever the sizes agree.
 
     Raises:
-        ValueError: an unknown cell.
+        InputError: an unknown cell.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class RNN(nn.Module):
     ) -> None:
         super().__init__()
         if cell not in get_args(Cell):
-            raise ValueError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
+            raise InputError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers

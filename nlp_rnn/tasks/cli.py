@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
 )
@@ -20,7 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 
-from nlp_rnn.callbacks import GracefulStop
+from nlp_rnn.callbacks import Averaging, GracefulStop
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.errors import InputError
@@ -87,7 +86,7 @@ class TaskCLI(LightningCLI):
             parser.link_arguments(f"network.{name}", f"data.{name}")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(EMAWeightAveraging, "averaging")
+        parser.add_lightning_class_args(Averaging, "averaging")
         parser.set_defaults(
             {
                 "checkpoint.monitor": self.monitor,
@@ -98,9 +97,6 @@ class TaskCLI(LightningCLI):
                 "early_stopping.monitor": self.monitor,
                 "early_stopping.mode": "max",
                 "early_stopping.patience": 10,
-                "averaging.decay": 0.998,
-                "averaging.use_buffers": False,
-                "averaging.update_starting_at_step": 100,
             }
         )
 

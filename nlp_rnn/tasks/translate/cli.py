@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from nlp_rnn.callbacks import AttentionMaps
+from nlp_rnn.cli.bleu import print_scores
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import Translator
-from nlp_rnn.metrics import Score, translation_scores
+from nlp_rnn.metrics import translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.cli import TaskCLI
 from nlp_rnn.tasks.translate.data import TranslationData
@@ -113,17 +114,6 @@ class TranslateCLI(TaskCLI):
         print_scores(
             self.model.scores, f"{other or data.dataset}, {split}, {data.source} to {data.target}"
         )
-
-
-def print_scores(scores: Sequence[Score], title: str) -> None:
-    """A table of scores with their signatures."""
-    table = Table(title=title)
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column("signature", overflow="fold")
-    for score in scores:
-        table.add_row(score.title, f"{score.value:.2f}", score.signature)
-    Console().print(table)
 
 
 def write_predictions(

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 import datasets
 from lightning.pytorch.utilities import rank_zero_info
-from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
-from nlp_rnn.data.sources import carve_validation, load_splits
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.sources import carve_validation, load_splits
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import TaskData

@@ -31,7 +31,6 @@ SMALL = [
     "--data.tokens_per_batch=150",
     "--model.optimization.learning_rate=0.01",
     "--model.optimization.warmup_steps=5",
-    "--averaging.update_starting_at_step=5",
     "--averaging.decay=0.8",
     *(f"--network.{name}=0.1" for name in DROPOUTS),
     "--trainer.accelerator=cpu",
