@@ -39,7 +39,12 @@ class AsLongAsSource(BeamSearch):
     """Writes one target token for each source token, whatever the network wants."""
 
     def search(
-        self, model: Ensemble, state: State, memory: tuple[Tensor, ...], lengths: Tensor
+        self,
+        model: Ensemble,
+        state: State,
+        memory: tuple[Tensor, ...],
+        lengths: Tensor,
+        first: int,  # noqa: ARG002
     ) -> list[list[Hypothesis]]:
         return beam_search(
             model.step,

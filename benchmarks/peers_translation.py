@@ -39,6 +39,7 @@ the written tokens are printed; train an epoch (450 steps on Multi30k) before co
 
 import argparse
 import json
+import logging
 import os
 import re
 import subprocess
@@ -50,7 +51,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 from benchmarks.corpus import Batch, Corpus, collate, load_corpus
@@ -178,6 +178,7 @@ def eole(python: str, job: Job, level: str) -> Result:
 
 def ours(sizes: dict[str, Any], job: Job, level: str) -> Result:
     """This library: `TranslationTask` in a Lightning trainer, and `Translator`."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     seed_everything(1, verbose=False)
     network = build(sizes, job.corpus)
     pairs = job.corpus.train
@@ -232,7 +233,12 @@ class Speed(Callback):
         self.skip, self.tokens, self.start, self.rate = skip, 0, 0.0, 0.0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, index: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Batch,
+        batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Start the clock after the steps to skip, then count."""
         if trainer.global_step <= self.skip:
@@ -363,8 +369,12 @@ def measure(
     results: dict[tuple[str, str], list[Result]] = {key: [] for key in tools}
     for _ in range(rounds):
         for key, run_tool in tools.items():
-            results[key].append(run_tool())
-            print(*key, results[key][-1], flush=True)
+            result = run_tool()
+            results[key].append(result)
+            rates = (f"{name} {rate:,.0f}" for name, (rate, _) in result.decoding.items())
+            print(
+                f"{', '.join(key)}: training {result.training:,.0f},", ", ".join(rates), flush=True
+            )
     print()
     return results
 
@@ -379,18 +389,19 @@ def report(results: dict[tuple[str, str], list[Result]], macs: dict[str, int]) -
         rates = {key: [value(result) for result in runs] for key, runs in results.items()}
         as_is = max((key for key in peers if key[1] == peers[0][1]), key=lambda k: median(rates[k]))
         tuned = max(peers, key=lambda key: median(rates[key]))
+        others = dict.fromkeys([as_is, tuned])
         rows: list[list[object]] = []
         for (tool, level), values in rates.items():
             last: object = macs[tool] / 1e6
             if column in SEARCHES:
                 last = median(run.decoding[column][1] for run in results[tool, level])
-            against = (ratio(values, rates[as_is]), ratio(values, rates[tuned]))
+            against = (ratio(values, rates[other]) for other in others)
             rows.append([tool, level, median(values), *against, last])
         unit = "sentences/s" if column in SEARCHES else "tokens/s"
         amount = "tokens a sentence" if column in SEARCHES else "MMACs a target token"
         print(column)
-        others = [f"x {' '.join(as_is)}", f"x {' '.join(tuned)}"]
-        print_table(["tool", "precision", unit, *others, amount], rows)
+        names = [f"x {' '.join(other)}" for other in others]
+        print_table(["tool", "precision", unit, *names, amount], rows)
 
 
 def main() -> None:

@@ -29,6 +29,9 @@ __all__ = [
     "take_turns",
 ]
 
+SIZES = (1024, 1536, 2048)
+"""Of square products."""
+
 PRECISIONS = ("highest", "medium", "bf16")
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -116,7 +119,7 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 def matmul_rates(names: Sequence[str], *, repeats: int = 5) -> dict[str, float]:
     """FLOP/s of the best of some square products, under each precision."""
     best = dict.fromkeys(names, 0.0)
-    for size in (1024, 1536, 2048):
+    for size in SIZES:
         for name in names:
             dtype = torch.bfloat16 if name == "bf16" else torch.float32
             left, right = torch.randn(2, size, size).to(dtype)

@@ -1,0 +1,205 @@
+"""The benchmarks still run and count right; what they time is nobody's business here."""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script folder, not part of the package
+
+from benchmarks import (
+    decode_translation,
+    macs,
+    memory,
+    peers_translation,
+    timing,
+    train_translation,
+)
+from benchmarks.corpus import Batch, Corpus, collate, load_corpus, training_batches
+from nlp_rnn.data.tokenizer import EOS, Tokenizer
+from nlp_rnn.inference import BeamSearch, Translator
+from nlp_rnn.models.ensemble import Ensemble
+from nlp_rnn.models.seq2seq import Seq2Seq
+
+WORDS = "the cat dog sees a house and runs to that old tree".split()  # noqa: SIM905
+TEXTS = [" ".join(WORDS[i : i + 2 + i % 5]) for i in range(len(WORDS) - 2)]
+TINY = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8}
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    tokenizer = Tokenizer.train(TEXTS, vocab_size=30, model_type="bpe")
+    ids = [[*each, EOS] for each in tokenizer.encode_batch(TEXTS)]
+    return Corpus(tokenizer, list(zip(ids, reversed(ids))), TEXTS)
+
+
+@pytest.fixture(autouse=True)
+def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "SIZES", (8,))
+
+
+def batches(corpus: Corpus, number: int) -> list[Batch]:
+    return list(islice(training_batches(corpus.train, tokens_per_batch=40), number))
+
+
+def test_load_corpus_reads_a_folder(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for side in ("en", "de"):
+            (tmp_path / f"{split}.{side}").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    loaded = load_corpus(str(tmp_path), vocab_size=25)
+    assert loaded.test == TEXTS
+    assert [loaded.tokenizer.decode(target) for _, target in loaded.train] == TEXTS
+
+
+def test_batches_go_on_and_count_real_tokens(corpus: Corpus) -> None:
+    epoch = sum(len(target) for _, target in corpus.train)
+    seen = 0
+    for batch in training_batches(corpus.train, tokens_per_batch=40):
+        seen += int(batch.target_lengths.sum())
+        if seen >= 2 * epoch:
+            break
+    assert seen == 2 * epoch
+
+
+@pytest.mark.parametrize("attention", ["general", "additive", "multi_head"])
+@pytest.mark.parametrize("decoder", ["parallel", "input_feeding"])
+def test_macs_agree_with_what_torch_counts(attention: str, decoder: str) -> None:
+    torch.manual_seed(0)
+    network = Seq2Seq(**TINY, attention=attention, decoder=decoder).eval()
+    batch = collate([([5] * 7 + [EOS], [6] * 6 + [EOS])] * 3)  # fills its padded shape
+    assert batch.source.size(1) == 8
+    assert batch.target.size(1) == 8
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.decoder.project(train_translation.at_once(network, batch))
+    assert counter.get_total_flops() == 2 * macs.batch_macs(network, [batch])
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_loop_computes_what_the_parallel_decoder_computes(corpus: Corpus, cell: str) -> None:
+    network = Seq2Seq(**TINY, cell=cell)
+    train_translation.check_equal(network, batches(corpus, 1)[0])
+    with torch.no_grad():
+        network.decoder.lower.layers[0].weight_hh_l0.fill_(float("nan"))
+    with pytest.raises(AssertionError):
+        train_translation.check_equal(network, batches(corpus, 1)[0])
+
+
+def test_train_translation(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = train_translation.measure(TINY, batches(corpus, 2), ["highest", "medium"], rounds=2)
+    assert len(seconds) == 6
+    assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
+    assert "parallel / loop, medium: " in capsys.readouterr().out
+
+
+def test_training_updates_every_variant(corpus: Corpus) -> None:
+    for variant in train_translation.variants(TINY, ["highest"]).values():
+        before = [each.clone() for each in variant.network.parameters() if each.requires_grad]
+        train_translation.update(variant, batches(corpus, 1)[0])
+        after = [each for each in variant.network.parameters() if each.requires_grad]
+        assert not any(torch.equal(old, new) for old, new in zip(before, after))
+
+
+def test_decode_translation(corpus: Corpus) -> None:
+    network = Seq2Seq(**{**TINY, "vocab_size": 30})
+    translator = Translator([network], corpus.tokenizer, corpus.tokenizer)
+    searches: dict[str, BeamSearch] = {"greedy": decode_translation.AsLongAsSource(beam_size=1)}
+    seconds = decode_translation.measure(
+        {"highest": translator}, corpus.test, alone=3, searches=searches, rounds=2
+    )
+    assert sorted(seconds) == ["greedy, highest, 1", "greedy, highest, 64"]
+    assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_an_untrained_network_writes_as_much_as_it_reads(beam_size: int) -> None:
+    network = Seq2Seq(**TINY).eval()
+    lengths = torch.tensor([4, 1, 3])
+    state, memory = Ensemble([network]).encode(torch.full((3, 4), 5), lengths)
+    search = decode_translation.AsLongAsSource(beam_size=beam_size)
+    state = tuple(part.unsqueeze(1) for part in state)
+    found = search.search(Ensemble([network]), state, memory, lengths, 0)
+    for hypotheses, length in zip(found, lengths.tolist()):
+        assert len(hypotheses[0].tokens) in (length - 1, length)  # the end token is left out
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_memory(corpus: Corpus) -> None:
+    variant = train_translation.variants(TINY, ["highest"])["parallel, highest"]
+    sizes = memory.measure(variant, batches(corpus, 4), every=1)
+    assert list(sizes) == [1, 2, 3, 4]
+    assert min(sizes.values()) > 10
+    assert memory.growth({1: 5.0, 2: 10.0, 3: 12.0}) == pytest.approx(0.2)
+
+
+def test_resident_memory_is_that_of_this_process() -> None:
+    before = memory.resident()
+    block = torch.ones(64 * 2**18)  # 64 MiB
+    assert memory.resident() - before == pytest.approx(64, abs=8)
+    assert block.numel()
+
+
+def test_precision_is_put_back() -> None:
+    before = torch.get_float32_matmul_precision()
+    for name in timing.PRECISIONS:
+        with timing.precision(name):
+            assert torch.is_autocast_enabled("cpu") == (name == "bf16")
+            assert torch.get_float32_matmul_precision() == name.replace("bf16", "highest")
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_variants_take_turns() -> None:
+    order: list[str] = []
+    seconds = timing.take_turns(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2
+    )
+    assert order == ["a", "b"] * 3
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+    assert timing.ratio([2.0, 4.0, 100.0], [1.0, 2.0, 5.0]) == 2.0
+
+
+def test_peers_read_the_same_subwords(corpus: Corpus, tmp_path: Path) -> None:
+    peers_translation.write_corpus(corpus, tmp_path)
+    vocabulary = (tmp_path / "vocabulary").read_text(encoding="utf-8").splitlines()
+    assert len(vocabulary) == 30 - 4
+    lines = (tmp_path / "train.target").read_text(encoding="utf-8").splitlines()
+    assert [len(line.split(" ")) + 1 for line in lines] == [
+        len(target) for _, target in corpus.train
+    ]
+    assert set(" ".join(lines).split(" ")) <= set(vocabulary)
+
+
+def test_reports_of_the_peers_are_read() -> None:
+    log = "\n".join(
+        [
+            "[INFO] Step  1/    3; acc: 0.9; ppl: 976.4; xent: 6.9; lr: 0.00100; sents:      64; "
+            "bsz:  256/ 320/64;  72/ 91 tok/s;      4 sec;",
+            "[INFO] Step  2/    3; acc: 0.9; ppl: 976.4; xent: 6.9; lr: 0.00100; sents:      64; "
+            "bsz:  256/ 300/64;  72/100 tok/s;      4 sec;",
+            "[INFO] Step  3/    3; acc: 0.9; ppl: 976.4; xent: 6.9; aux: 0.000; lr: 1.00e-03; "
+            "sents:      64; bsz:  256/ 100/64; 945/200 tok/s;      4 sec;",
+        ]
+    )
+    assert peers_translation.training_rate(log) == pytest.approx(400 / (3 + 0.5))
+    assert peers_translation.seconds("Step 0 time (s): 0.25\n", "Step 0 time (s)") == 0.25
+
+
+def test_peers_in_turn(
+    corpus: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With a stand-in for the peer, which is not installed here, and our own training for real."""
+    job = peers_translation.Job(corpus, tmp_path, steps=10, threads=1)
+    fake = peers_translation.Result(1e-3, {"greedy": (1e-3, 5.0), "beam 5": (1e-3, 5.0)})
+    monkeypatch.setattr(peers_translation, "opennmt", lambda python, job, level: fake)
+    monkeypatch.setattr(peers_translation, "OURS", {"tiny": {"hidden_size": 8}})
+    results = peers_translation.measure(job, {"OpenNMT-py": "python"}, ["highest"], rounds=1)
+    ((mine,),) = (runs for (tool, _), runs in results.items() if tool == "tiny")
+    assert mine.training > 1
+    assert set(mine.decoding) == {"greedy", "beam 5"}
+    peers_translation.report(results, {"OpenNMT-py": 1, "tiny": 1})
+    assert "x OpenNMT-py highest" in capsys.readouterr().out
