@@ -75,6 +75,7 @@ class TaskCLI(LightningCLI):
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
+            parser_kwargs={"prog": f"python -m nlp_rnn.tasks.{task.name}"},
             load_from_checkpoint_support=False,
             args=given,
         )

@@ -1,0 +1,28 @@
+import copy
+from types import SimpleNamespace
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from nlp_rnn.callbacks import AttentionMaps
+from nlp_rnn.inference import Translator
+
+
+def test_draws_a_few_sentences_and_changes_nothing(tmp_path, network, tokenizer) -> None:
+    network = copy.deepcopy(network).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    board = TensorBoardLogger(tmp_path)
+    drawn = {}
+    board.experiment.add_figure = lambda name, figure, step: drawn.update({name: figure})
+    trainer = SimpleNamespace(
+        loggers=[board], sanity_checking=False, is_global_zero=True, global_step=7
+    )
+    module = SimpleNamespace(translator=Translator([network], tokenizer, tokenizer))
+    batch = SimpleNamespace(sources=["", "one two", "three", "four five", "six"])
+    AttentionMaps(count=2).on_validation_batch_end(trainer, module, None, batch, batch_idx=0)
+    AttentionMaps(count=2).on_validation_batch_end(trainer, module, None, batch, batch_idx=1)
+    assert sorted(drawn) == ["attention/0", "attention/1"]
+    assert network.training
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

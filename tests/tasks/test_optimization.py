@@ -1,0 +1,40 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nlp_rnn.tasks.optimization import Optimization
+
+
+@pytest.mark.parametrize("decay", ["cosine", "inverse_sqrt", "constant"])
+def test_rises_linearly_to_the_peak_and_never_above(decay: str) -> None:
+    options = Optimization(warmup_steps=10, decay=decay)
+    shares = [options.share(step, 100) for step in range(1, 101)]
+    assert shares[:10] == pytest.approx([step / 10 for step in range(1, 11)])
+    assert max(shares) == 1
+    assert all(later <= earlier for earlier, later in zip(shares[9:], shares[10:]))
+
+
+def test_cosine_ends_at_its_final_share_and_stays_there() -> None:
+    options = Optimization(warmup_steps=10, final_share=0.1)
+    assert options.share(100, 100) == options.share(1000, 100) == pytest.approx(0.1)
+    assert options.share(55, 100) == pytest.approx(0.55)
+
+
+def test_inverse_square_root_needs_no_end() -> None:
+    options = Optimization(warmup_steps=25, decay="inverse_sqrt")
+    assert options.share(100, math.inf) == pytest.approx(0.5)
+
+
+def test_the_schedule_drives_the_optimizer() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    options = Optimization(learning_rate=0.5, warmup_steps=4, decay="constant")
+    optimizer, schedule = options.build([weight], total_steps=10)
+    rates = []
+    for _ in range(5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        weight.grad = torch.ones(1)
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
