@@ -8,6 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 import datasets
+import torch.nn.functional as F
 from torch import Tensor
 
 from nlp_rnn.data.batching import MULTIPLE, TokenBatches, pad
@@ -92,5 +93,5 @@ def training_batches(
 def collate(pairs: list[Pair], *, multiple: int = MULTIPLE) -> Batch:
     """Pad some pairs."""
     source, lengths = pad([source for source, _ in pairs], multiple=multiple)
-    target, _ = pad([[BOS, *target] for _, target in pairs], multiple=multiple)
-    return Batch(source, lengths, target)
+    following, _ = pad([target for _, target in pairs], multiple=multiple)
+    return Batch(source, lengths, F.pad(following, (1, 0), value=BOS))

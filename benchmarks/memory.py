@@ -57,7 +57,10 @@ def main() -> None:
     parser.add_argument("--multiple", type=int, default=MULTIPLE, help="of padded lengths")
     parser.add_argument("--tokens-per-batch", type=int, default=1200, help="padded target tokens")
     parser.add_argument("--batches", type=int, default=1000)
-    run(parser.parse_args())
+    options = parser.parse_args()
+    if options.batches < 20:
+        parser.error(f"--batches {options.batches} is too few for a trend: give 20 or more")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -408,11 +408,13 @@ def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=2)
     parser.add_argument("--onmt", help="Python of the environment with OpenNMT-py")
     parser.add_argument("--eole", help="Python of the environment with eole")
-    parser.add_argument("--steps", type=int, default=450, help="of training, ten or more")
+    parser.add_argument("--steps", type=int, default=450, help="of training")
     parser.add_argument("--vocab-size", type=int, default=8000)
     options = parser.parse_args()
     if not (options.onmt or options.eole):
         parser.error("give --onmt, --eole or both")
+    if options.steps < REPORTS:
+        parser.error(f"--steps {options.steps} is too few for {REPORTS} reports")
     run(options)
 
 

@@ -69,9 +69,9 @@ def test_batches_go_on_and_count_real_tokens(corpus: Corpus) -> None:
 def test_macs_agree_with_what_torch_counts(attention: str, decoder: str) -> None:
     torch.manual_seed(0)
     network = Seq2Seq(**TINY, attention=attention, decoder=decoder).eval()
-    batch = collate([([5] * 7 + [EOS], [6] * 6 + [EOS])] * 3)  # fills its padded shape
+    batch = collate([([5] * 7 + [EOS], [6] * 7 + [EOS])] * 3)  # fills its padded shape
     assert batch.source.size(1) == 8
-    assert batch.target.size(1) == 8
+    assert batch.target[:, 1:].size(1) == 8
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.decoder.project(train_translation.at_once(network, batch))
     assert counter.get_total_flops() == 2 * macs.batch_macs(network, [batch])

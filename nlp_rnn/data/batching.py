@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import InputError
 
-__all__ = ["ResumableLoader", "TokenBatches", "pad"]
+__all__ = ["EpochBatches", "ResumableLoader", "TokenBatches", "pad"]
 
 MULTIPLE = 4
 """Padded lengths are multiples of this: few shapes, so oneDNN's cache of kernels stays small."""
@@ -39,7 +39,24 @@ def pad(sequences: Sequence[Sequence[int]], *, multiple: int = MULTIPLE) -> tupl
     return tokens, torch.tensor(lengths)
 
 
-class TokenBatches(Sampler[list[int]]):
+class EpochBatches(Sampler[list[Any]]):
+    """Batches in an order that belongs to an epoch, and that can be entered in its middle.
+
+    Attributes:
+        epoch: Set by `set_epoch`, which Lightning calls.
+        start: The next iteration, and only that, leaves out this many batches.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = self.start = 0
+        self.sampler = self  # Lightning calls set_epoch on the sampler of a batch sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of the next iteration."""
+        self.epoch = epoch
+
+
+class TokenBatches(EpochBatches):
     """Batches of row numbers whose lengths are alike, up to a budget of padded target tokens.
 
     Rows are sorted by padded target length, then by padded source length, and cut into batches;
@@ -61,10 +78,6 @@ class TokenBatches(Sampler[list[int]]):
         world_size: Number of ranks.
         multiple: What padded lengths are multiples of; give `pad` the same.
 
-    Attributes:
-        epoch: Set by `set_epoch`, which Lightning calls.
-        start: The next iteration, and only that, leaves out this many batches.
-
     Raises:
         InputError: No rows, fewer rows than ranks, or a limit too small.
     """
@@ -81,6 +94,7 @@ class TokenBatches(Sampler[list[int]]):
         world_size: int = 1,
         multiple: int = MULTIPLE,
     ) -> None:
+        super().__init__()
         if len(lengths) < world_size or not lengths:
             raise InputError(
                 f"{len(lengths)} examples cannot be split over {world_size} processes; "
@@ -92,8 +106,6 @@ class TokenBatches(Sampler[list[int]]):
                 f"small for {world_size} processes; every process needs a sentence"
             )
         self.shuffle, self.seed, self.rank, self.world_size = shuffle, seed, rank, world_size
-        self.epoch = self.start = 0
-        self.sampler = self  # Lightning calls set_epoch on the sampler of a batch sampler
         pairs = torch.tensor(lengths).reshape(len(lengths), -1)  # (rows, 1 or 2)
         padded = (pairs.clamp(min=1) + multiple - 1) // multiple * multiple
         self._keys = padded[:, -1] * (int(padded.max()) + 1) + padded[:, 0]
@@ -118,10 +130,6 @@ class TokenBatches(Sampler[list[int]]):
         """Number of batches of an epoch, the same in every epoch and on every rank."""
         return len(self._sizes)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of the next iteration."""
-        self.epoch = epoch
-
 
 class ResumableLoader(DataLoader[Any]):
     """A loader that knows how far into the epoch the training has come, and can go on there.
@@ -136,13 +144,13 @@ class ResumableLoader(DataLoader[Any]):
         num_workers: Processes that prepare batches; 0 prepares them in this one.
     """
 
-    batch_sampler: TokenBatches
+    batch_sampler: EpochBatches
 
     def __init__(
         self,
         dataset: Dataset[Any] | Sequence[Any],
         *,
-        batch_sampler: TokenBatches,
+        batch_sampler: EpochBatches,
         collate_fn: Callable[[list[Any]], Any],
         num_workers: int = 0,
     ) -> None:

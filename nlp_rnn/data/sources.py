@@ -90,7 +90,10 @@ def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) ->
     if "validation" in splits:
         return splits
     if isinstance(splits, IterableDatasetDict):
-        raise InputError("data that is streamed needs a validation split of its own; name one")
+        raise InputError(
+            "data that is streamed needs a validation split of its own: name one with "
+            "--data.validation"
+        )
     if "train" not in splits or len(splits["train"]) < 10:
         raise InputError("a validation split is carved from a train split of 10 rows or more")
     train = splits["train"]

@@ -36,9 +36,10 @@ class Task(LightningModule):
         self.optimization = optimization
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        total = float(self.trainer.estimated_stepping_batches)
         optimizer, schedule = self.optimization.build(
             (each for each in self.parameters() if each.requires_grad),
-            total_steps=float(self.trainer.estimated_stepping_batches),
+            total_steps=total if total >= 0 else math.inf,  # -1: streamed, and no max_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -47,6 +48,11 @@ class Task(LightningModule):
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         entropy = [seed, self.global_rank, self.current_epoch, batch_idx]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """End with a validation, and so with a checkpoint, where `max_steps` cuts an epoch."""
+        if self.global_step == self.trainer.max_steps:
+            self.trainer.should_stop = True  # validates first
 
     def configure_gradient_clipping(
         self,

@@ -113,7 +113,7 @@ class TaskCLI(LightningCLI):
         checkpoint = open_checkpoint(path, task=self.task_class.name)
         arguments = checkpoint["hyper_parameters"]
         remembered = checkpoint[self.data_class.__qualname__]
-        data = {name: remembered[name] for name in self.data_class.described}
+        data = {name: remembered.get(name) for name in self.data_class.described}
         resumed = {"checkpoint.dirpath": str(Path(path).parent)} if subcommand == "fit" else {}
         self._subcommand_parsers[subcommand].set_defaults(
             {

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from nlp_rnn.errors import InputError
+
 __all__ = ["Optimization"]
 
 
@@ -42,7 +44,15 @@ class Optimization:
         Args:
             parameters: what to train.
             total_steps: updates in all, where the cosine ends; may be infinite for the others.
+
+        Raises:
+            InputError: a cosine without an end.
         """
+        if self.decay == "cosine" and math.isinf(total_steps):
+            raise InputError(
+                "a cosine decay ends with the last update, which is not known here: give "
+                "--trainer.max_steps, or --model.optimization.decay inverse_sqrt or constant"
+            )
         optimizer = torch.optim.AdamW(
             parameters,
             lr=self.learning_rate,

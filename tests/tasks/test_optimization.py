@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -13,7 +14,7 @@ def test_rises_linearly_to_the_peak_and_never_above(decay: str) -> None:
     shares = [options.share(step, 100) for step in range(1, 101)]
     assert shares[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert max(shares) == 1
-    assert all(later <= earlier for earlier, later in zip(shares[9:], shares[10:]))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(shares[9:]))
 
 
 def test_cosine_ends_at_its_final_share_and_stays_there() -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import datasets
+import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.sources import carve_validation, load_splits
+from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import TaskData
@@ -31,7 +33,7 @@ class Batch(NamedTuple):
     Attributes:
         source: ids with the end token, (N, S).
         lengths: real source tokens, (N,).
-        target: begin token, ids, end token, (N, T).
+        target: begin token, ids, end token, (N, T + 1).
         sources: the raw text.
         references: the raw text.
         rows: their numbers in the split.
@@ -67,9 +69,14 @@ class TranslationData(TaskData):
         eval_batch_size: target tokens of a batch in validation and test.
         num_workers: processes that prepare batches; 0 is best on small machines.
         seed: order of the training data.
+        streaming: read the training data while training, for a corpus too large to be held or
+            copied. Validation needs a split of its own; a cosine decay needs
+            ``trainer.max_steps``; validate by ``trainer.val_check_interval`` if epochs are long.
+        buffer_size: pairs that streaming sorts by length at a time.
+        tokenizer_sample: pairs at the start of the stream that train the tokenizer.
     """
 
-    described = ("dataset", "source", "target", "validation", "test")
+    described = ("dataset", "source", "target", "validation", "test", "streaming")
 
     def __init__(
         self,
@@ -88,6 +95,9 @@ class TranslationData(TaskData):
         eval_batch_size: int = 3000,
         num_workers: int = 0,
         seed: int = 1,
+        streaming: bool = False,
+        buffer_size: int = 20_000,
+        tokenizer_sample: int = 200_000,
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -104,6 +114,9 @@ class TranslationData(TaskData):
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.streaming = streaming
+        self.buffer_size = buffer_size
+        self.tokenizer_sample = tokenizer_sample
         self.source_tokenizer: Tokenizer
         self.target_tokenizer: Tokenizer
         self._splits: dict[str, datasets.Dataset] = {}
@@ -119,14 +132,7 @@ class TranslationData(TaskData):
         self._train_tokenizers()
 
     def train_dataloader(self) -> ResumableLoader:
-        rows = self._tokenized("train")
-        batches = self._batches(rows, self.tokens_per_batch, shuffle=True)
-        loader = ResumableLoader(
-            rows,
-            batch_sampler=batches,
-            collate_fn=self._collate_sampled,
-            num_workers=self.num_workers,
-        )
+        loader = self._streamed_loader() if self.streaming else self._train_rows_loader()
         if self._position is not None:
             loader.load_state_dict(self._position)
             self._position = None
@@ -148,7 +154,7 @@ class TranslationData(TaskData):
             **{name: getattr(self, name) for name in self.described},
             "source_tokenizer": self.source_tokenizer.to_bytes(),
             "target_tokenizer": self.target_tokenizer.to_bytes(),
-            "position": self._train_loader.state_dict() if self._train_loader else None,
+            "position": None if self._train_loader is None else self._train_loader.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -156,7 +162,7 @@ class TranslationData(TaskData):
         self._position = state_dict["position"]
 
     def split(self, name: str) -> datasets.Dataset:
-        """One split with the text columns ``source`` and ``target``."""
+        """One split with the text columns ``source`` and ``target``; train may be a stream."""
         if name in self._splits:
             return self._splits[name]
         columns = {"source": self.source, "target": self.target}
@@ -165,7 +171,7 @@ class TranslationData(TaskData):
             loaded = load_splits(other, columns=columns)
             found = loaded[name] if name in loaded else loaded["train"]
         else:
-            loaded = load_splits(self.dataset, columns=columns)
+            loaded = load_splits(self.dataset, columns=columns, streaming=self.streaming)
             if "validation" not in loaded and not self.validation:
                 loaded = carve_validation(loaded, seed=0)
             if name not in loaded:
@@ -174,6 +180,8 @@ class TranslationData(TaskData):
                     f"with --data.{name}"
                 )
             found = loaded[name]
+            if self.streaming and name != "train":
+                found = in_memory(found)
         self._splits[name] = found
         return found
 
@@ -181,6 +189,9 @@ class TranslationData(TaskData):
         if self.trainer is None or not self.trainer.training or hasattr(self, "source_tokenizer"):
             return
         train = self.split("train")
+        if self.streaming:
+            train = in_memory(train, most=self.tokenizer_sample)
+            rank_zero_info(f"tokenizer trained on the first {len(train)} pairs")
         if self.target_vocab_size:
             source = self._trained(train, ["source"], self.vocab_size)
             target = self._trained(train, ["target"], self.target_vocab_size)
@@ -251,6 +262,30 @@ class TranslationData(TaskData):
             world_size=self.trainer.world_size if self.trainer else 1,
         )
 
+    def _train_rows_loader(self) -> ResumableLoader:
+        rows = self._tokenized("train")
+        return ResumableLoader(
+            rows,
+            batch_sampler=self._batches(rows, self.tokens_per_batch, shuffle=True),
+            collate_fn=self._collate_sampled,
+            num_workers=self.num_workers,
+        )
+
+    def _streamed_loader(self) -> StreamLoader:
+        batches = StreamedBatches(
+            self.split("train"),
+            source=self.source_tokenizer,
+            target=self.target_tokenizer,
+            buffer_size=self.buffer_size,
+            max_length=self.max_length,
+            tokens_per_batch=self.tokens_per_batch,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+            say=rank_zero_info,
+        )
+        return StreamLoader(batches, collate_fn=self._collate_sampled, num_workers=self.num_workers)
+
     def _eval_loader(self, name: str) -> DataLoader[Row]:
         rows = self._tokenized(name)
         batches = self._batches(rows, self.eval_batch_size, shuffle=False)
@@ -258,7 +293,9 @@ class TranslationData(TaskData):
 
     def _collate(self, rows: list[Row]) -> Batch:
         source, lengths = pad([[*row["source_ids"], EOS] for row in rows])
-        target, _ = pad([[BOS, *row["target_ids"], EOS] for row in rows])
+        # Padded without the begin token, so that the decoder's T is what `TokenBatches` counted.
+        following, _ = pad([[*row["target_ids"], EOS] for row in rows])
+        target = F.pad(following, (1, 0), value=BOS)
         return Batch(
             source,
             lengths,
@@ -270,7 +307,7 @@ class TranslationData(TaskData):
 
     def _collate_sampled(self, rows: list[Row]) -> Batch:
         """A training batch; with subword sampling every epoch spells its texts anew."""
-        if self.subword_sampling and self._train_loader:
+        if self.subword_sampling and self._train_loader is not None:
             epoch = self._train_loader.batch_sampler.epoch
             seed = hash((self.seed, epoch, rows[0]["row"]))  # of integers: the same everywhere
             for side, tokenizer in (

@@ -1,0 +1,114 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nlp_rnn.data.tokenizer import BOS, EOS
+from nlp_rnn.errors import InputError
+from nlp_rnn.tasks.translate.data import TranslationData
+
+
+def ready(**arguments) -> TranslationData:
+    """A data module in a training of one process."""
+    data = TranslationData(vocab_size=40, **arguments)
+    data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)
+    data.prepare_data()
+    return data
+
+
+def test_batches_keep_the_budget_in_the_shapes_that_are_computed(corpus: Path) -> None:
+    data = ready(dataset=str(corpus), tokens_per_batch=150)
+    real = positions = 0
+    for batch in data.train_dataloader():
+        following = batch.target[:, 1:]
+        assert following.numel() <= 150 or len(following) == 1
+        assert batch.source.size(1) % 4 == following.size(1) % 4 == 0
+        real += int((following != 0).sum())
+        positions += following.numel()
+    assert real / positions > 0.8
+
+
+def test_a_batch_holds_its_texts(corpus: Path) -> None:
+    data = ready(dataset=str(corpus))
+    rows = []
+    for batch in data.val_dataloader():
+        rows += batch.rows
+        for number, row in enumerate(batch.rows):
+            text = data.split("validation")[row]
+            assert batch.sources[number] == text["source"]
+            assert batch.references[number] == text["target"]
+            source = batch.source[number, : batch.lengths[number]].tolist()
+            assert data.source_tokenizer.decode(source) == text["source"]
+            assert source[-1] == EOS
+            target = batch.target[number]
+            assert data.target_tokenizer.decode(target.tolist()) == text["target"]
+            assert target[0] == BOS
+    assert sorted(rows) == list(range(21))
+
+
+def test_subword_sampling_spells_anew_in_every_epoch_and_repeats_itself(corpus: Path) -> None:
+    def spelt(epoch: int) -> list[list[int]]:
+        data = ready(dataset=str(corpus), subword_sampling=0.2)
+        loader = data.train_dataloader()
+        loader.batch_sampler.set_epoch(epoch)
+        pairs = {}
+        for batch in loader:
+            pairs.update(zip(batch.rows, batch.source.tolist()))
+            decoded = [data.source_tokenizer.decode(ids) for ids in batch.source.tolist()]
+            assert decoded == batch.sources
+        return [[each for each in pairs[row] if each] for row in sorted(pairs)]
+
+    assert spelt(0) == spelt(0)
+    assert spelt(0) != spelt(1)
+
+
+def test_separate_vocabularies(corpus: Path) -> None:
+    data = TranslationData(dataset=str(corpus), vocab_size=27, target_vocab_size=28)
+    data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)
+    data.prepare_data()
+    assert (data.source_tokenizer.vocab_size, data.target_tokenizer.vocab_size) == (27, 28)
+    again = TranslationData()
+    again.load_state_dict(data.state_dict())
+    assert again.source_tokenizer == data.source_tokenizer
+    assert again.target_tokenizer == data.target_tokenizer
+
+
+def test_a_second_start_reads_the_tokenizer_from_the_cache(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ready(dataset=str(corpus)).source_tokenizer
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("nlp_rnn.tasks.translate.data.Tokenizer.train", refuse)
+    assert ready(dataset=str(corpus)).source_tokenizer == first
+
+
+def test_pairs_that_are_empty_or_too_long_are_left_out_of_training_alone(tmp_path: Path) -> None:
+    for split, size in (("train", 40), ("validation", 3)):
+        lines = [f"number {n} of {size}" for n in range(size)]
+        lines[0], lines[1] = "", "long " * 50
+        for language in ("en", "de"):
+            (tmp_path / f"{split}.{language}").write_text("\n".join(lines) + "\n")
+    data = TranslationData(dataset=str(tmp_path), vocab_size=28, max_length=40)
+    data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)
+    data.prepare_data()
+    seen = [row for batch in data.train_dataloader() for row in batch.rows]
+    assert sorted(seen) == list(range(2, 40))
+    assert sum(len(batch.rows) for batch in data.val_dataloader()) == 3
+
+
+def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for language in ("en", "de"):
+        (tmp_path / f"train.{language}").write_text("".join(f"{n}\n" for n in range(30)))
+    data = TranslationData(dataset=str(tmp_path))
+    assert len(data.split("validation")) == 3  # carved
+    with pytest.raises(InputError, match=r"no test split .* --data.test"):
+        data.split("test")
+    torch.manual_seed(0)
+    assert (
+        TranslationData(dataset=str(tmp_path)).split("validation")[0]
+        == (data.split("validation")[0])
+    )
