@@ -4,9 +4,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlp_rnn.inference import Translator
+    from nlp_rnn.inference import TextGenerator, Translator
 
-__all__ = ["Translator", "__version__"]
+__all__ = ["TextGenerator", "Translator", "__version__"]
 
 try:
     __version__ = metadata.version("nlp-rnn")
@@ -16,8 +16,8 @@ except metadata.PackageNotFoundError:  # a checkout that is not installed
 
 def __getattr__(name: str) -> Any:
     """Load a public class when it is asked for: the shell command answers before torch would."""
-    if name == "Translator":
-        from nlp_rnn.inference import Translator
+    if name in ("TextGenerator", "Translator"):
+        from nlp_rnn import inference
 
-        return Translator
+        return getattr(inference, name)
     raise AttributeError(f"module 'nlp_rnn' has no attribute {name!r}")

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "nlp_rnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
 RINGS = [
     {"modules", "errors"},
-    {"models", "decoding", "data", "metrics", "checkpoint"},
+    {"models", "decoding", "data", "metrics", "checkpoint", "cpu", "evaluation"},
     {"__init__", "inference", "explain", "export", "cli"},
     {"tasks", "callbacks"},
 ]
@@ -71,8 +71,8 @@ def test_imports_point_inward(path):
         ("modules/rnn.py", "from nlp_rnn import __version__"),
         ("models/seq2seq.py", "import lightning.pytorch"),
         ("data/tokenizer.py", "from torch import Tensor"),
-        ("inference.py", "from nlp_rnn import tasks"),
-        ("inference.py", "from .tasks.translate import task"),
+        ("inference/generation.py", "from nlp_rnn import tasks"),
+        ("inference/generation.py", "from ..tasks.translate import task"),
         ("cli.py", "from lightning import Trainer"),
         ("tasks/red/task.py", "from nlp_rnn.tasks.blue.task import Task"),
         ("tasks/red/task.py", "from ..blue import data"),

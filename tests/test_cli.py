@@ -12,10 +12,19 @@ import pytest
 import torch
 
 from nlp_rnn import Translator, __version__
-from nlp_rnn.cli import main
+from nlp_rnn.cli import generate, main
 from nlp_rnn.cli.translate import BEAM_OPTIONS, COMMON_OPTIONS, SAMPLING_OPTIONS
 from nlp_rnn.data.tokenizer import Tokenizer
-from nlp_rnn.inference import Alignment, BeamSearch, Sampling
+from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.inference import (
+    Alignment,
+    BeamSearch,
+    Sampling,
+    TextBeamSearch,
+    TextGenerator,
+    TextSampling,
+)
+from nlp_rnn.models.language_model import LanguageModel
 
 COMMAND = [sys.executable, "-m", "nlp_rnn.cli"]
 TEXT = ["red dog", "", "small old black cat", "  \t", "car", "white house tree man"]
@@ -357,11 +366,14 @@ def test_a_full_disk_is_said_in_one_line(checkpoint):
     assert result.stderr == b"error: No space left on device\n"
 
 
-@pytest.mark.parametrize("command", [[], ["translate"], ["score"], ["bleu"], ["align"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["translate"], ["score"], ["bleu"], ["align"], ["generate"], ["score-text"]],
+)
 def test_help_needs_nothing_heavy(command):
     code = """
 import sys
-from nlp_rnn.cli import main
+from nlp_rnn.cli import generate, main
 try:
     main(sys.argv[1:])
 finally:
@@ -380,8 +392,13 @@ finally:
 
 
 def test_help_tells_the_defaults_of_the_searches():
-    for options, search in ((BEAM_OPTIONS, BeamSearch()), (SAMPLING_OPTIONS, Sampling())):
-        for name, (kind, text) in {**options, **COMMON_OPTIONS}.items():
+    for options, common, search in (
+        (BEAM_OPTIONS, COMMON_OPTIONS, BeamSearch()),
+        (SAMPLING_OPTIONS, COMMON_OPTIONS, Sampling()),
+        (generate.BEAM_OPTIONS, generate.COMMON_OPTIONS, TextBeamSearch()),
+        (generate.SAMPLING_OPTIONS, generate.COMMON_OPTIONS, TextSampling()),
+    ):
+        for name, (kind, text) in {**options, **common}.items():
             assert kind(re.search(r"\(default (.*)\)", text)[1]) == getattr(search, name), name
 
 
@@ -390,3 +407,75 @@ def test_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"nlp-rnn {__version__}\n"
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    """A checkpoint of an untrained language model over a handful of words."""
+    torch.manual_seed(0)
+    vocabulary = WordVocabulary(["the", "cat", "dog", "saw", "a"])
+    network = LanguageModel(vocab_size=9, embedding_size=8, hidden_size=8)
+    path = tmp_path_factory.mktemp("lm") / "lm.ckpt"
+    torch.save(
+        {
+            "nlp_rnn": {"task": "language_model", "format": 1},
+            "hyper_parameters": dict(network.arguments),
+            "state_dict": {f"network.{k}": v for k, v in network.state_dict().items()},
+            "LanguageModelData": {"vocabulary": vocabulary.to_bytes(), "direction": "forward"},
+        },
+        path,
+    )
+    return path
+
+
+def test_generate_continues_prompts(language_model, run):
+    generator = TextGenerator.from_checkpoint(language_model)
+    code, lines, errors = run("generate", language_model, "the cat", "--max-tokens", 20)
+    assert (code, lines, errors) == (0, [generator("the cat", TextSampling(max_tokens=20))], [])
+    code, lines, _ = run(
+        *("generate", language_model, "the", "a", "--beam", "--beam-size", 3, "--max-tokens", 5)
+    )
+    wanted = generator(["the", "a"], TextBeamSearch(beam_size=3, max_tokens=5))
+    assert (code, lines) == (0, [wanted[0], "-" * 20, wanted[1]])
+
+
+def test_generate_says_what_it_does_not_know(language_model, run):
+    code, _, errors = run("generate", language_model, "the zebra", "--max-tokens", 3)
+    assert code == 0
+    assert len(errors) == 1
+    assert "does not know 'zebra'" in errors[0]
+
+
+def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):
+    texts = ["the cat saw a dog", "", "cat the"]
+    scored = TextGenerator.from_checkpoint(language_model).log_probs(texts)
+    path = write("in.txt", "\n".join(texts) + "\n")
+    code, lines, _ = run("score-text", language_model, "--input", path)
+    assert (code, lines) == (0, [f"{sum(values):.4f}" for values in scored])
+    code, lines, _ = run("score-text", language_model, "--input", path, "--tokens")
+    assert (code, len(lines)) == (0, sum(map(len, scored)))
+    assert lines[0] == f"1\tthe\t{scored[0][0]:.4f}"
+    pairs = write("pairs.txt", "cat the\tthe cat saw a dog\n")
+    code, lines, errors = run("score-text", language_model, "--input", pairs, "--pairs")
+    first, second = sum(scored[2]), sum(scored[0])
+    assert (code, lines) == (0, [f"1\t{first:.4f}\t{second:.4f}"])
+    assert errors == ["the first text is likelier in 1 of 1 pairs"]
+
+
+def test_mistakes_with_a_language_model_end_in_one_line_and_code_2(
+    language_model, checkpoint, write, run
+):
+    text, nothing = write("in.txt", "a cat\n"), write("empty.txt", "")
+    for args, wanted in [
+        (["generate", checkpoint, "the"], "task 'translate', but 'language_model' is wanted"),
+        (["generate", language_model, "--top-p", 2], "top_p=2.0 is out of range"),
+        (["generate", language_model, "--beam-size", 2], "--beam-size does not belong here"),
+        (["generate", language_model, "--beam", "--top-k", 2], "--top-k does not belong here"),
+        (["score-text", language_model, "--input", nothing], "there is no text"),
+        (["score-text", language_model, "--input", text, "--pairs"], "line 1 has 0 tabs"),
+    ]:
+        code, _, errors = run(*args)
+        assert code == 2, args
+        (line,) = errors
+        assert line.startswith("error: ")
+        assert wanted in line

@@ -10,7 +10,7 @@ from torch import Tensor
 from nlp_rnn.data.tokenizer import BOS, EOS, PAD, UNK
 from nlp_rnn.decoding import Hypothesis, beam_search, greedy_search, sample, stream
 from nlp_rnn.decoding.constraints import penalize_repetition
-from nlp_rnn.decoding.truncation import keep_min_p, keep_top_p
+from nlp_rnn.decoding.truncation import keep_min_p, keep_top_p, keep_typical
 from nlp_rnn.errors import InputError
 
 VOCAB = 6  # UNK, EOS, 4 and 5 may be generated
@@ -461,6 +461,20 @@ def test_truncation_treats_every_row_alone():
     assert keep_top_p(probs.log(), 0.5).isfinite().tolist() == kept
     kept = [[True, True, False], [True, True, True]]
     assert keep_min_p(probs.log(), 0.4).isfinite().tolist() == kept
+
+
+def test_typical_keeps_what_carries_about_the_expected_information():
+    # The entropy is 1.24 nats; the words carry 0.69, 1.61, 1.90 and 1.90 nats.
+    probs = torch.tensor([0.5, 0.2, 0.15, 0.15])
+    for typical_p, kept in [
+        (0.1, [False, True, False, False]),
+        (0.3, [True, True, False, False]),
+        (0.8, [True, True, True, False]),
+        (1.0, [True, True, True, True]),
+    ]:
+        assert keep_typical(probs.log(), typical_p).isfinite().tolist() == kept
+    barred = torch.tensor([0.0, -math.inf, 0.0])
+    assert keep_typical(barred, 0.9).isfinite().tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}], ids=str)

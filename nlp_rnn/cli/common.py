@@ -3,22 +3,24 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:
-    from nlp_rnn.inference import Translator
+    from nlp_rnn.inference import TextGenerator, Translator
 
 __all__ = [
     "add_model_options",
+    "open_generator",
     "open_translator",
     "positive",
     "read_pair",
+    "read_texts",
     "refuse_existing",
     "warnings_of_lines",
 ]
@@ -41,15 +43,29 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def open_translator(args: argparse.Namespace) -> "Translator":
     """The translator of the checkpoints and model options given."""
-    import torch
-
     from nlp_rnn.inference import Translator
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    _set_threads(args)
     return Translator.from_checkpoint(
         *args.checkpoint, device=args.device, precision=args.precision
     )
+
+
+def open_generator(args: argparse.Namespace) -> "TextGenerator":
+    """The language model of the checkpoint and model options given."""
+    from nlp_rnn.inference import TextGenerator
+
+    _set_threads(args)
+    return TextGenerator.from_checkpoint(
+        args.checkpoint, device=args.device, precision=args.precision
+    )
+
+
+def _set_threads(args: argparse.Namespace) -> None:
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
 
 
 def positive(text: str) -> int:
@@ -76,6 +92,29 @@ def read_pair(first: Path, second: Path) -> tuple[list[str], list[str]]:
             "lines belong together"
         )
     return texts[0], texts[1]
+
+
+def read_texts(paths: Sequence[Path]) -> Iterator[str]:
+    """The lines of files one after the other, or of standard input if there are none.
+
+    Raises:
+        OSError: a file cannot be opened; now, not when its turn comes.
+        InputError: a line is not UTF-8; when its turn comes.
+    """
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for path in paths]
+        names = [str(path) for path in paths]
+        if not paths:
+            # A reader of its own: the one of sys.stdin is locked while a thread waits in it.
+            files, names = [open(0, "rb", closefd=False)], ["standard input"]  # noqa: SIM115
+        opened = stack.pop_all()
+    return _lines(opened, files, names)
+
+
+def _lines(opened: ExitStack, files: Sequence[BinaryIO], names: Sequence[str]) -> Iterator[str]:
+    with opened:
+        for file, name in zip(files, names):
+            yield from read_lines(file, name)
 
 
 def refuse_existing(path: Path | None) -> None:

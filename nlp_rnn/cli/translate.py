@@ -13,10 +13,11 @@ from nlp_rnn.cli.common import (
     add_model_options,
     open_translator,
     positive,
+    read_texts,
     refuse_existing,
     warnings_of_lines,
 )
-from nlp_rnn.data.lines import arriving, read_lines
+from nlp_rnn.data.lines import arriving
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,12 @@ def add_command(commands: Any) -> None:
         "checkpoint", nargs="+", type=Path, metavar="CKPT", help="several make an ensemble"
     )
     parser.add_argument(
-        "--input", nargs="+", type=Path, metavar="FILE", help="text files (default: standard input)"
+        "--input",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        default=[],
+        help="text files (default: standard input)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="new file (default: standard output)"
@@ -106,18 +112,12 @@ def _add_options(group: Any, options: Mapping[str, tuple[type, str]]) -> None:
 def _run(args: argparse.Namespace) -> None:
     refuse_existing(args.output)
     search = _search(args)
+    lines = read_texts(args.input)
     with ExitStack() as stack:
-        if args.input:
-            files = [stack.enter_context(path.open("rb")) for path in args.input]
-            names = [str(path) for path in args.input]
-        else:
-            # A reader of its own: the one of sys.stdin is locked while a thread waits in it.
-            files, names = [open(0, "rb", closefd=False)], ["standard input"]  # noqa: SIM115
         translator = open_translator(args)
         output: TextIO = sys.stdout
         if args.output:
             output = stack.enter_context(args.output.open("x", encoding="utf-8", newline="\n"))
-        lines = (line for file, name in zip(files, names) for line in read_lines(file, name))
         done = 0
         for batch in _batches(lines, args):
             with warnings_of_lines(done):

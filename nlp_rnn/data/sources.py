@@ -17,6 +17,7 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
 from nlp_rnn.data.phrasebook import phrasebook
+from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError
 
 __all__ = ["carve_validation", "load_splits"]
@@ -44,8 +45,10 @@ def load_splits(
     Args:
         dataset: One of
             `phrasebook`, built in, whose columns are named by their locales;
+            `topics`, built in, whose one column is `text`;
             a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
             a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
+            for one column also a text file, or a folder of them, `<split>.txt`;
             a prefix of parallel text files `<prefix>.<column>`, likewise;
             a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
             Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
@@ -63,12 +66,15 @@ def load_splits(
         raise InputError(f"the columns {', '.join(wanted)} must differ from each other")
     path = Path(dataset).expanduser()
     kind = IterableDatasetDict if streaming else DatasetDict
-    if dataset == "phrasebook":
-        splits = _built_in(columns)
+    if dataset in ("phrasebook", "topics"):
+        splits = _phrasebook(columns) if dataset == "phrasebook" else _topics(columns)
         return (
             kind({k: v.to_iterable_dataset() for k, v in splits.items()}) if streaming else splits
         )
-    if files := parallel_files(path, wanted):
+    files = parallel_files(path, wanted)
+    if len(wanted) == 1 and not files:
+        files = parallel_files(path.with_suffix("") if path.suffix == ".txt" else path, ["txt"])
+    if files:
         read = _stream if streaming else _read
         return kind({name: read(dict(zip(columns, paths))) for name, paths in files.items()})
     with _explained(dataset, path):
@@ -103,7 +109,14 @@ def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) ->
     return DatasetDict({**splits, **carved})
 
 
-def _built_in(columns: dict[str, str]) -> DatasetDict:
+def _topics(columns: dict[str, str]) -> DatasetDict:
+    if list(columns.values()) != ["text"]:
+        raise InputError(f"topics has the column text, not {', '.join(columns.values())}")
+    name = next(iter(columns))
+    return DatasetDict({k: Dataset.from_dict({name: texts}) for k, texts in topics().items()})
+
+
+def _phrasebook(columns: dict[str, str]) -> DatasetDict:
     if len(columns) != 2:
         raise InputError(f"the phrasebook has two columns, not {len(columns)}")
     splits = DatasetDict()

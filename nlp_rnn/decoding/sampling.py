@@ -77,6 +77,7 @@ def sample(
     top_k: int = 0,
     top_p: float = 1.0,
     min_p: float = 0.0,
+    typical_p: float = 1.0,
     generator: torch.Generator | None = None,
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
@@ -97,6 +98,8 @@ def sample(
             Holtzman et al. 2020); 1 turns it off.
         min_p: keep tokens of at least this share of the top probability (Nguyen et al. 2024);
             0 turns it off.
+        typical_p: keep tokens of typical information that together reach p (Meister et al.
+            2023); 1 turns it off.
         generator: source of randomness, on the device of the logits; torch's global one if None.
             The same seed and the same batch give the same samples.
         start: as in `greedy_search`.
@@ -110,7 +113,14 @@ def sample(
         InputError: an option is out of range.
     """
     require(num_samples >= 1, f"num_samples={num_samples}", "num_samples >= 1")
-    pick = Draw(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, generator=generator)
+    pick = Draw(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        generator=generator,
+    )
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
     constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
@@ -131,6 +141,7 @@ def stream(
     top_k: int = 0,
     top_p: float = 1.0,
     min_p: float = 0.0,
+    typical_p: float = 1.0,
     generator: torch.Generator | None = None,
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
@@ -146,7 +157,14 @@ def stream(
     Raises:
         InputError: an option is out of range.
     """
-    pick = Draw(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, generator=generator)
+    pick = Draw(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        generator=generator,
+    )
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
     constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)

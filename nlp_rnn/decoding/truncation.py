@@ -1,4 +1,4 @@
-"""How a sampler picks: temperature, then the truncations top-k, top-p and min-p, then the draw.
+"""How a sampler picks: temperature, then truncation (top-k, top-p, min-p, typical), then the draw.
 
 Shapes: N sentences, K samples a sentence, V vocabulary.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nlp_rnn.decoding.protocol import require
 
-__all__ = ["Draw", "keep_min_p", "keep_top_p"]
+__all__ = ["Draw", "keep_min_p", "keep_top_p", "keep_typical"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class Draw:
         top_k: keep the k most probable tokens (Fan et al. 2018); 0 turns it off.
         top_p: see `keep_top_p`; 1 turns it off.
         min_p: see `keep_min_p`; 0 turns it off.
+        typical_p: see `keep_typical`; 1 turns it off.
         generator: on the device of the log-probabilities; torch's global one if None.
 
     Raises:
@@ -37,6 +38,7 @@ class Draw:
     top_k: int
     top_p: float
     min_p: float
+    typical_p: float
     generator: torch.Generator | None
 
     def __post_init__(self) -> None:
@@ -48,6 +50,11 @@ class Draw:
         require(self.top_k >= 0, f"top_k={self.top_k}", "a count >= 0 (0 turns it off)")
         require(0 < self.top_p <= 1, f"top_p={self.top_p}", "0 < top_p <= 1 (1 turns it off)")
         require(0 <= self.min_p <= 1, f"min_p={self.min_p}", "0 <= min_p <= 1 (0 turns it off)")
+        require(
+            0 < self.typical_p <= 1,
+            f"typical_p={self.typical_p}",
+            "0 < typical_p <= 1 (1 turns it off)",
+        )
 
     def __call__(self, log_probs: Tensor) -> Tensor:
         """Draw one token (N, K) from each row of (N, K, V)."""
@@ -59,6 +66,8 @@ class Draw:
             scores = keep_top_p(scores, self.top_p)
         if self.min_p > 0:
             scores = keep_min_p(scores, self.min_p)
+        if self.typical_p < 1:
+            scores = keep_typical(scores, self.typical_p)
         probs = scores.softmax(-1)
         chosen = probs.flatten(0, 1).multinomial(1, generator=self.generator)
         chosen = chosen.view(*probs.shape[:2], 1)
@@ -86,3 +95,23 @@ def keep_min_p(scores: Tensor, min_p: float) -> Tensor:
     """
     least = scores.amax(-1, keepdim=True) + math.log(min_p)
     return scores.masked_fill(scores < least, -math.inf)
+
+
+def keep_typical(scores: Tensor, typical_p: float) -> Tensor:
+    """Keep the fewest tokens, most typical first, that together reach `typical_p`.
+
+    Typical is what carries about as much information as is to be expected: a token whose negative
+    log-probability is near the entropy (Meister et al. 2023).
+
+    Args:
+        scores: (..., V) logits, in any order.
+        typical_p: above 0; the most typical token always stays.
+    """
+    log_probs = scores.log_softmax(-1)
+    probs = log_probs.exp()
+    surprise = -log_probs
+    entropy = (probs * surprise).nan_to_num(0.0).sum(-1, keepdim=True)  # 0 * inf for what is out
+    ranks = (surprise - entropy).abs().argsort(-1)
+    ranked = probs.gather(-1, ranks)
+    left_out = ranked.cumsum(-1) - ranked >= typical_p
+    return scores.masked_fill(left_out.scatter(-1, ranks, left_out), -math.inf)

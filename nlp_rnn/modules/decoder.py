@@ -4,12 +4,16 @@ N batch, K beams, T target length, S source length, E embedding, H hidden, D mem
 vocabulary.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.modules.attention import Attention, AttentionKind, Memory
-from nlp_rnn.modules.dropout import LockedDropout, WordDropout
+from nlp_rnn.modules.dropout import LockedDropout, TypeDropout, WordDropout
 from nlp_rnn.modules.rnn import RNN, Cell, State
+from nlp_rnn.modules.softmax import AdaptiveSoftmax, Softmax
 
 __all__ = ["Decoder"]
 
@@ -34,12 +38,19 @@ class Decoder(nn.Module):
         attention: the score of `Attention`, or ``none``.
         memory_size: D; ignored by ``none``.
         tied: the softmax uses the embedding matrix (Press & Wolf 2017).
+        adaptive_cutoffs: ids at which the clusters of an `AdaptiveSoftmax` begin; none means the
+            full softmax.
         embedding_dropout: locked dropout on the embeddings.
         word_dropout: share of words that are blanked.
+        type_dropout: share of word types that are blanked, see `TypeDropout`.
         dropout: locked dropout between the layers.
+        weight_dropout: share of recurrent weights left out, see `WeightDropout`.
         output_dropout: locked dropout before the softmax.
         layer_norm: normalise every layer's outputs.
         residual: add an upper layer's input to its output where the sizes agree.
+
+    Raises:
+        InputError: an adaptive softmax that is to be tied, or sizes that do not fit.
     """
 
     inputs_read = 1  # vectors of width E that layer 1 reads at a step: the embedding
@@ -55,18 +66,27 @@ class Decoder(nn.Module):
         attention: AttentionKind = "none",
         memory_size: int = 0,
         tied: bool = True,
+        adaptive_cutoffs: Sequence[int] = (),
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
+        type_dropout: float = 0.0,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         output_dropout: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
     ) -> None:
         super().__init__()
+        if tied and adaptive_cutoffs:
+            raise InputError(
+                "an adaptive softmax has no matrix that could be tied to the embedding: leave out "
+                "adaptive_cutoffs, or set tied to false"
+            )
         self.embedding = nn.Embedding(vocab_size, embedding_size, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
         self.embedding_dropout = LockedDropout(embedding_dropout)
         self.word_dropout = WordDropout(word_dropout)
+        self.type_dropout = TypeDropout(type_dropout)
         self.dropout = LockedDropout(dropout)
         self.attention: Attention | None = None
         context_size = 0
@@ -79,6 +99,7 @@ class Decoder(nn.Module):
             input_size=embedding_size * self.inputs_read,
             hidden_size=hidden_size,
             cell=cell,
+            weight_dropout=weight_dropout,
             layer_norm=layer_norm,
         )
         self.upper: RNN | None = None
@@ -89,6 +110,7 @@ class Decoder(nn.Module):
                 num_layers=num_layers - 1,
                 cell=cell,
                 dropout=dropout,
+                weight_dropout=weight_dropout,
                 layer_norm=layer_norm,
                 residual=residual,
             )
@@ -97,10 +119,13 @@ class Decoder(nn.Module):
         if self.attention or hidden_size != embedding_size:
             width = hidden_size + context_size + embedding_size
             self.bottleneck = nn.Sequential(nn.Linear(width, embedding_size), nn.Tanh())
-        self.projection = nn.Linear(embedding_size, vocab_size)
-        nn.init.zeros_(self.projection.bias)
-        if tied:
-            self.projection.weight = self.embedding.weight
+        self.projection: Softmax | AdaptiveSoftmax
+        if adaptive_cutoffs:
+            self.projection = AdaptiveSoftmax(embedding_size, vocab_size, cutoffs=adaptive_cutoffs)
+        else:
+            self.projection = Softmax(embedding_size, vocab_size)
+            if tied:
+                self.projection.weight = self.embedding.weight
 
     def forward(
         self, tokens: Tensor, state: State, memory: Memory | None = None
@@ -132,7 +157,9 @@ class Decoder(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N, T, E), with dropout."""
-        return self.word_dropout(self.embedding_dropout(self.embedding(tokens)))
+        embedded = self.embedding_dropout(self.embedding(tokens))
+        embedded = self.type_dropout(embedded, tokens, self.embedding.num_embeddings)
+        return self.word_dropout(embedded)
 
     def advance(
         self, inputs: Tensor, embedded: Tensor, state: State, memory: Memory | None
@@ -156,7 +183,10 @@ class Decoder(nn.Module):
         return outputs, after, weights
 
     def project(self, outputs: Tensor) -> Tensor:
-        """Logits (..., V) of outputs (..., E): select real positions first, this is the bill."""
+        """Logits (..., V) of outputs (..., E): select real positions first, this is the bill.
+
+        Those of an adaptive softmax are log-probabilities.
+        """
         logits: Tensor = self.projection(outputs)
         return logits
 

@@ -1,12 +1,15 @@
-"""Dropout for recurrent networks: one mask for all time steps, and one for whole words.
+"""Dropout for recurrent networks: of features, of words, and of recurrent weights.
 
-N batch, T time, H features.
+N batch, T time, H features, V vocabulary.
 """
+
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
-__all__ = ["LockedDropout", "WordDropout"]
+__all__ = ["LockedDropout", "TypeDropout", "WeightDropout", "WordDropout"]
 
 
 class LockedDropout(nn.Module):
@@ -43,6 +46,52 @@ class WordDropout(nn.Module):
         if not self.training or self.p == 0:
             return inputs
         return inputs * F.dropout(inputs.new_ones(inputs.size(0), inputs.size(1), 1), self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class TypeDropout(nn.Module):
+    """Blanks word types: everywhere in the batch the same words (Gal & Ghahramani 2016, 3.2).
+
+    This is the "embedding dropout" of Merity et al. 2018 (AWD-LSTM).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, embedded: Tensor, tokens: Tensor, vocab_size: int) -> Tensor:
+        """(N, T, H), ids (N, T) and V -> (N, T, H)."""
+        if not self.training or self.p == 0:
+            return embedded
+        kept = F.dropout(embedded.new_ones(vocab_size), self.p)
+        return embedded * kept[tokens].unsqueeze(2)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class WeightDropout(nn.Module):
+    """Runs a fused recurrent layer with some of its recurrent weights left out (DropConnect).
+
+    Wan et al. 2013; on the hidden-to-hidden matrix, Merity et al. 2018. One mask serves all time
+    steps. The layer reads the masked matrix through `torch.func.functional_call`, which keeps the
+    fused kernel; to replace the layer's own parameter has no effect any more, as the kernel reads
+    a list of weights that was made before.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, layer: nn.RNNBase, inputs: Tensor, state: Any) -> Any:
+        """What ``layer(inputs, state)`` returns."""
+        if not self.training or self.p == 0:
+            return layer(inputs, state)
+        weight = layer.get_parameter("weight_hh_l0")
+        masked = {"weight_hh_l0": F.dropout(weight, self.p)}
+        return functional_call(layer, masked, (inputs, state))
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError
-from nlp_rnn.modules.dropout import LockedDropout
+from nlp_rnn.modules.dropout import LockedDropout, WeightDropout
 
 __all__ = ["RNN", "Cell", "State"]
 
@@ -35,6 +35,7 @@ class RNN(nn.Module):
         num_layers: L; 0 gives the identity.
         cell: which recurrence.
         dropout: locked dropout on the outputs of every layer but the last (the caller owns that).
+        weight_dropout: share of the recurrent weights left out in a forward pass.
         layer_norm: normalise the outputs of every layer (Ba et al. 2016, outside the recurrence,
             which stays fused).
         residual: add a layer's input to its output wherever the sizes agree.
@@ -51,6 +52,7 @@ class RNN(nn.Module):
         num_layers: int = 1,
         cell: Cell = "gru",
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
     ) -> None:
@@ -66,6 +68,7 @@ class RNN(nn.Module):
         norm = nn.LayerNorm if layer_norm else nn.Identity
         self.norms = nn.ModuleList(norm(hidden_size) for _ in range(num_layers))
         self.dropout = LockedDropout(dropout)
+        self.weight_dropout = WeightDropout(weight_dropout)
 
     def zero_state(self, inputs: Tensor) -> State:
         """The state before the first step: zeros (N, L, H) on the device of ``inputs`` (N, ...)."""
@@ -89,7 +92,8 @@ class RNN(nn.Module):
             if index > 0:
                 outputs = self.dropout(outputs)
             before = tuple(part[:, index].unsqueeze(0).contiguous() for part in state)
-            read, after = layer(outputs, before if self.cell == "lstm" else before[0])
+            start = before if self.cell == "lstm" else before[0]
+            read, after = self.weight_dropout(layer, outputs, start)
             finals.append(tuple(after) if self.cell == "lstm" else (after,))
             read = norm(read)
             skip = self.residual and read.size(-1) == outputs.size(-1)

@@ -1,4 +1,4 @@
-"""What the three tasks share: a network, its optimizer, a checkpoint that stands alone."""
+"""What all tasks have in common: a network, its optimizer, a checkpoint that stands alone."""
 
 import math
 import os
@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
 from nlp_rnn.checkpoint import FORMAT
 from nlp_rnn.tasks.optimization import Optimization
 
-__all__ = ["DivergedError", "Task", "TaskData"]
+__all__ = ["DivergedError", "Task"]
 
 
 class DivergedError(RuntimeError):
@@ -81,10 +81,3 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["nlp_rnn"] = {"task": self.name, "format": FORMAT}
         checkpoint["hyper_parameters"] = dict(self.network.arguments)  # type: ignore[arg-type]
-
-
-class TaskData(LightningDataModule):
-    """Data that a checkpoint can find again."""
-
-    described: ClassVar[tuple[str, ...]]
-    """Arguments that say which data these are; a checkpoint remembers them."""

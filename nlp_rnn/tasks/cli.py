@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
@@ -24,7 +24,8 @@ from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
-from nlp_rnn.tasks.base import DivergedError, Task, TaskData
+from nlp_rnn.tasks.base import DivergedError, Task
+from nlp_rnn.tasks.data import TaskData
 
 __all__ = ["TaskCLI", "run"]
 
@@ -43,6 +44,7 @@ class TaskCLI(LightningCLI):
         example: the config that `fit` uses when neither a config nor a data set is named.
         trainer_defaults: of this task.
         monitor: the validation metric that chooses the best checkpoint.
+        mode: whether the ``max`` or the ``min`` of it is best.
         callbacks: of this task, in training.
         args: the command line; `sys.argv` if None.
     """
@@ -57,6 +59,7 @@ class TaskCLI(LightningCLI):
         example: Path,
         trainer_defaults: dict[str, Any],
         monitor: str,
+        mode: Literal["max", "min"],
         callbacks: Sequence[Callback] = (),
         args: Sequence[str] | None = None,
     ) -> None:
@@ -65,6 +68,7 @@ class TaskCLI(LightningCLI):
         self.network_class = network
         self.links = links
         self.monitor = monitor
+        self.mode = mode
         self.callbacks = callbacks
         given = list(sys.argv[1:] if args is None else args)
         if given[:1] == ["fit"] and not _names(given, "-c", "--config", "--data.dataset"):
@@ -92,12 +96,12 @@ class TaskCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.monitor": self.monitor,
-                "checkpoint.mode": "max",
+                "checkpoint.mode": self.mode,
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
                 "early_stopping.monitor": self.monitor,
-                "early_stopping.mode": "max",
+                "early_stopping.mode": self.mode,
                 "early_stopping.patience": 10,
             }
         )

@@ -1,7 +1,11 @@
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from nlp_rnn.modules.dropout import LockedDropout, WordDropout
+from nlp_rnn.modules.dropout import LockedDropout, TypeDropout, WeightDropout, WordDropout
 
 BOTH = pytest.mark.parametrize("dropout_class", [LockedDropout, WordDropout])
 
@@ -52,3 +56,43 @@ def test_follows_dtype_and_device(dropout_class, dtype):
     dropped = dropout_class(0.5)(torch.ones(2, 3, 4, dtype=dtype, device="meta"))
     assert dropped.dtype == dtype
     assert dropped.is_meta
+
+
+def test_type_dropout_blanks_a_word_everywhere_in_the_batch():
+    tokens = torch.arange(20).repeat(6, 1)
+    dropped = TypeDropout(0.5)(torch.ones(6, 20, 3), tokens, 20)
+    assert torch.equal(dropped, dropped[:1, :, :1].expand_as(dropped))
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    inputs = torch.ones(6, 20, 3)
+    assert TypeDropout(0.5).eval()(inputs, tokens, 20) is inputs
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_weight_dropout_really_drops_recurrent_weights(kind):
+    layer, inputs = kind(5, 16, batch_first=True), torch.randn(3, 6, 5)
+    dropout = WeightDropout(0.5)
+    whole = layer(inputs)[0]
+    first, second = dropout(layer, inputs, None)[0], dropout(layer, inputs, None)[0]
+    # The first step has no state yet, so no recurrent weight counts in it.
+    torch.testing.assert_close(first[:, 0], whole[:, 0])
+    for read, other in [(first, whole), (second, whole), (first, second)]:
+        assert not torch.allclose(read[:, 1:], other[:, 1:])
+    assert torch.equal(dropout.eval()(layer, inputs, None)[0], whole)
+
+
+def test_weight_dropout_equals_a_layer_with_masked_weights():
+    layer, inputs = nn.LSTM(5, 16, batch_first=True), torch.randn(3, 6, 5)
+    torch.manual_seed(3)
+    found = WeightDropout(0.5)(layer, inputs, None)[0]
+    torch.manual_seed(3)
+    masked = copy.deepcopy(layer)
+    with torch.no_grad():
+        masked.weight_hh_l0.copy_(F.dropout(layer.weight_hh_l0, 0.5))
+    torch.testing.assert_close(found, masked(inputs)[0])
+
+
+def test_weight_dropout_gives_no_gradient_to_what_it_dropped():
+    layer = nn.LSTM(5, 16, batch_first=True)
+    WeightDropout(0.5)(layer, torch.randn(3, 6, 5), None)[0].sum().backward()
+    share = (layer.weight_hh_l0.grad == 0).float().mean().item()
+    assert 0.4 < share < 0.6

@@ -49,6 +49,7 @@ class TranslateCLI(TaskCLI):
                 "enable_model_summary": False,
             },
             monitor="val_bleu",
+            mode="max",
             callbacks=[AttentionMaps()],
             args=args,
         )

@@ -3,10 +3,7 @@
 N batch, S source length, T target length.
 """
 
-import hashlib
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import datasets
@@ -16,11 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
-from nlp_rnn.data.sources import carve_validation, load_splits
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.errors import InputError
-from nlp_rnn.tasks.base import TaskData
+from nlp_rnn.tasks.data import TaskData
 
 __all__ = ["Batch", "TranslationData"]
 
@@ -99,8 +95,12 @@ class TranslationData(TaskData):
         buffer_size: int = 20_000,
         tokenizer_sample: int = 200_000,
     ) -> None:
-        super().__init__()
-        self.dataset = dataset
+        super().__init__(
+            dataset=dataset,
+            columns={"source": source, "target": target},
+            others={"validation": validation, "test": test},
+            streaming=streaming,
+        )
         self.source = source
         self.target = target
         self.validation = validation
@@ -114,30 +114,13 @@ class TranslationData(TaskData):
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.seed = seed
-        self.streaming = streaming
         self.buffer_size = buffer_size
         self.tokenizer_sample = tokenizer_sample
         self.source_tokenizer: Tokenizer
         self.target_tokenizer: Tokenizer
-        self._splits: dict[str, datasets.Dataset] = {}
-        self._train_loader: ResumableLoader | None = None
-        self._position: dict[str, int] | None = None
 
-    def prepare_data(self) -> None:
-        """Download and train the tokenizer, once per machine."""
-        self._train_tokenizers()
-
-    def setup(self, stage: str) -> None:
-        # A checkpoint is restored after this and brings its own tokenizer.
-        self._train_tokenizers()
-
-    def train_dataloader(self) -> ResumableLoader:
-        loader = self._streamed_loader() if self.streaming else self._train_rows_loader()
-        if self._position is not None:
-            loader.load_state_dict(self._position)
-            self._position = None
-        self._train_loader = loader
-        return loader
+    def make_train_loader(self) -> ResumableLoader:
+        return self._streamed_loader() if self.streaming else self._train_rows_loader()
 
     def val_dataloader(self) -> DataLoader[Row]:
         return self._eval_loader("validation")
@@ -151,42 +134,17 @@ class TranslationData(TaskData):
     def state_dict(self) -> dict[str, Any]:
         """All that makes a checkpoint stand alone, and where training is in the data."""
         return {
-            **{name: getattr(self, name) for name in self.described},
+            **super().state_dict(),
             "source_tokenizer": self.source_tokenizer.to_bytes(),
             "target_tokenizer": self.target_tokenizer.to_bytes(),
-            "position": None if self._train_loader is None else self._train_loader.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._use(state_dict["source_tokenizer"], state_dict["target_tokenizer"])
-        self._position = state_dict["position"]
 
-    def split(self, name: str) -> datasets.Dataset:
-        """One split with the text columns ``source`` and ``target``; train may be a stream."""
-        if name in self._splits:
-            return self._splits[name]
-        columns = {"source": self.source, "target": self.target}
-        other = {"validation": self.validation, "test": self.test}.get(name)
-        if other:
-            loaded = load_splits(other, columns=columns)
-            found = loaded[name] if name in loaded else loaded["train"]
-        else:
-            loaded = load_splits(self.dataset, columns=columns, streaming=self.streaming)
-            if "validation" not in loaded and not self.validation:
-                loaded = carve_validation(loaded, seed=0)
-            if name not in loaded:
-                raise InputError(
-                    f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
-                    f"with --data.{name}"
-                )
-            found = loaded[name]
-            if self.streaming and name != "train":
-                found = in_memory(found)
-        self._splits[name] = found
-        return found
-
-    def _train_tokenizers(self) -> None:
-        if self.trainer is None or not self.trainer.training or hasattr(self, "source_tokenizer"):
+    def train_vocabulary(self) -> None:
+        if hasattr(self, "source_tokenizer"):
             return
         train = self.split("train")
         if self.streaming:
@@ -200,19 +158,14 @@ class TranslationData(TaskData):
         self._use(source, target)
 
     def _trained(self, train: datasets.Dataset, columns: list[str], vocab_size: int) -> bytes:
-        """A tokenizer's bytes, from the cache if these data and settings were seen before."""
-        settings = repr((train._fingerprint, columns, vocab_size, self.tokenizer, 1))
-        folder = Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn"))
-        path = folder / f"{hashlib.sha256(settings.encode()).hexdigest()[:24]}.model"
-        if path.exists():
-            return path.read_bytes()
-        texts: Iterable[str] = (text for name in columns for text in train[name][:])
-        trained = Tokenizer.train(texts, vocab_size=vocab_size, model_type=self.tokenizer)
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(trained.to_bytes())
-        unfinished.replace(path)  # Another process sees all of it or nothing.
-        return trained.to_bytes()
+        """A tokenizer's bytes."""
+
+        def run() -> bytes:
+            texts: Iterable[str] = (text for name in columns for text in train[name][:])
+            trained = Tokenizer.train(texts, vocab_size=vocab_size, model_type=self.tokenizer)
+            return trained.to_bytes()
+
+        return self.cached(train._fingerprint, columns, vocab_size, self.tokenizer, 1, train=run)
 
     def _use(self, source: bytes, target: bytes) -> None:
         self.source_tokenizer = Tokenizer.from_bytes(source)
@@ -253,13 +206,14 @@ class TranslationData(TaskData):
         self, rows: datasets.Dataset, tokens_per_batch: int, *, shuffle: bool
     ) -> TokenBatches:
         lengths = list(zip(rows["source_length"][:], rows["target_length"][:]))
+        rank, world_size = self.ranks
         return TokenBatches(
             lengths,
             tokens_per_batch=tokens_per_batch,
             shuffle=shuffle,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
+            rank=rank,
+            world_size=world_size,
         )
 
     def _train_rows_loader(self) -> ResumableLoader:
@@ -272,6 +226,7 @@ class TranslationData(TaskData):
         )
 
     def _streamed_loader(self) -> StreamLoader:
+        rank, world_size = self.ranks
         batches = StreamedBatches(
             self.split("train"),
             source=self.source_tokenizer,
@@ -280,8 +235,8 @@ class TranslationData(TaskData):
             max_length=self.max_length,
             tokens_per_batch=self.tokens_per_batch,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
+            rank=rank,
+            world_size=world_size,
             say=rank_zero_info,
         )
         return StreamLoader(batches, collate_fn=self._collate_sampled, num_workers=self.num_workers)

@@ -1,23 +1,30 @@
-"""Text in, text out: what a trained checkpoint is for. Needs neither Lightning nor data.
+"""Translation of text by trained checkpoints.
 
 N batch, K hypotheses, S source length, T target length.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, overload
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
 
-from nlp_rnn.checkpoint import network_weights, open_checkpoint
+from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.decoding import Hypothesis, beam_search, sample
 from nlp_rnn.errors import InputError
+from nlp_rnn.inference.networks import (
+    Precision,
+    build_network,
+    check_device,
+    check_precision,
+    running,
+    unreadable,
+)
 from nlp_rnn.models.ensemble import Ensemble
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.rnn import State
@@ -203,10 +210,9 @@ class Translator:
         target_tokenizer: Tokenizer,
         *,
         languages: tuple[str, str] = ("source", "target"),
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
     ) -> None:
-        if precision not in ("fp32", "bf16"):
-            raise InputError(f"precision '{precision}' is neither 'fp32' nor 'bf16'")
+        check_precision(precision)
         self.model = Ensemble(networks)
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
@@ -218,7 +224,7 @@ class Translator:
         cls,
         *paths: str | Path,
         device: str | torch.device = "cpu",
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
     ) -> "Translator":
         """Open one checkpoint, or several as an ensemble.
 
@@ -232,28 +238,16 @@ class Translator:
         """
         if not paths:
             raise InputError("no checkpoint given: name at least one .ckpt file")
-        try:
-            torch.empty(0, device=device)
-        except (AssertionError, RuntimeError) as error:
-            raise InputError(
-                f"device '{device}' cannot be used here: give cpu, or cuda on a machine with a GPU"
-            ) from error
+        check_device(device)
         networks, vocabularies = [], []
         for path in paths:
             checkpoint = open_checkpoint(path, task="translate")
-            try:
-                network = Seq2Seq(**checkpoint["hyper_parameters"])
-                network.load_state_dict(network_weights(checkpoint))
+            with unreadable(path, "translator"):
+                network = build_network(Seq2Seq, checkpoint, device)
                 data = checkpoint["TranslationData"]
                 vocabularies.append((data["source_tokenizer"], data["target_tokenizer"]))
                 languages = (data["source"], data["target"])
-            except (KeyError, RuntimeError, TypeError, ValueError) as error:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise InputError(
-                    f"{path} holds no translator that this version can build ({reason}): use the "
-                    "version of nlp-rnn that trained it"
-                ) from error
-            networks.append(network.to(device).eval())
+            networks.append(network)
             if vocabularies[-1] != vocabularies[0]:
                 raise InputError(
                     f"{path} has another vocabulary than {paths[0]}: members of an ensemble are "
@@ -371,7 +365,7 @@ class Translator:
     def _search(
         self, ids: list[list[int]], search: BeamSearch | Sampling, first: int
     ) -> list[list[Hypothesis]]:
-        with self._running():
+        with running(self.model, self.precision):
             source, lengths = (each.to(self.device) for each in pad(ids))
             state, memory = self.model.encode(source, lengths)
             # One hypothesis per sentence to begin with: (N, ...) -> (N, 1, ...).
@@ -381,19 +375,7 @@ class Translator:
     def _force(
         self, source_ids: list[list[int]], target_ids: list[list[int]]
     ) -> tuple[Tensor, Tensor | None]:
-        with self._running():
+        with running(self.model, self.precision):
             source, lengths = (each.to(self.device) for each in pad(source_ids))
             target, _ = pad(target_ids)
             return self.model.score(source, lengths, target.to(self.device))
-
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        """Evaluation mode, no gradients, the chosen precision; the mode is put back after."""
-        training = self.model.networks[0].training
-        self.model.eval()
-        bf16 = self.precision == "bf16"
-        try:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, bf16):
-                yield
-        finally:
-            self.model.train(training)

@@ -8,7 +8,8 @@ import torch
 from nlp_rnn import Translator
 from nlp_rnn.data.tokenizer import Tokenizer
 from nlp_rnn.errors import InputError
-from nlp_rnn.inference import MAX_SOURCE_TOKENS, BeamSearch, Sampling, TruncationWarning
+from nlp_rnn.inference import BeamSearch, Sampling, TruncationWarning
+from nlp_rnn.inference.translation import MAX_SOURCE_TOKENS
 
 TEXTS = ["red dog", "small old black cat", "car", "white house tree man", "", "new woman", " \t "]
 

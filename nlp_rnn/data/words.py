@@ -1,0 +1,116 @@
+"""A vocabulary of whole words, for the classical corpora and for pretrained word vectors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from nlp_rnn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from nlp_rnn.errors import InputError
+
+__all__ = ["Vocabulary", "WordVocabulary", "open_vocabulary"]
+
+_HEADER = b"nlp_rnn words 1\n"
+_SPECIAL = {PAD: "<pad>", UNK: "<unk>", BOS: "<s>", EOS: "</s>"}
+
+
+class WordVocabulary:
+    """Words between white space to ids and back; immutable, the methods of a `Tokenizer`.
+
+    Ids are sorted by frequency, behind the same special ones as a `Tokenizer`'s. The text `<unk>`
+    of the classical corpora is the unknown word, and so is every word that is not in the list.
+
+    Args:
+        words: the words with the ids 4, 5, and so on.
+    """
+
+    __slots__ = ("_ids", "_words")
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [*(_SPECIAL[i] for i in range(len(_SPECIAL))), *words]
+        self._ids = {word: i for i, word in enumerate(self._words) if i > EOS}
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, vocab_size: int) -> WordVocabulary:
+        """The most frequent words of a corpus; of equally frequent ones the first in the alphabet.
+
+        Args:
+            texts: the corpus.
+            vocab_size: size of the vocabulary, the four special ids included; met exactly.
+
+        Raises:
+            InputError: the corpus has fewer words, or none.
+        """
+        counts = Counter(word for text in texts for word in text.split())
+        counts.pop(_SPECIAL[UNK], None)
+        if not counts:
+            raise InputError("the corpus to make the vocabulary of is empty; give it text")
+        limit = len(counts) + len(_SPECIAL)
+        if not len(_SPECIAL) < vocab_size <= limit:
+            raise InputError(
+                f"vocab_size {vocab_size}: the corpus has {len(counts)} different words, and "
+                f"{len(_SPECIAL)} ids are special: use {len(_SPECIAL) + 1} to {limit}"
+            )
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls(ranked[: vocab_size - len(_SPECIAL)])
+
+    @classmethod
+    def from_bytes(cls, model: bytes) -> WordVocabulary:
+        """Rebuilds the vocabulary that gave `to_bytes`.
+
+        Raises:
+            InputError: the bytes are something else.
+        """
+        if not model.startswith(_HEADER):
+            raise InputError(f"the vocabulary ({len(model)} bytes) is damaged or no list of words")
+        return cls(model[len(_HEADER) :].decode().split("\n"))
+
+    def to_bytes(self) -> bytes:
+        """A header and a word a line."""
+        return _HEADER + "\n".join(self._words[len(_SPECIAL) :]).encode()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special ones included."""
+        return len(self._words)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the words, without `BOS` and `EOS`."""
+        return [self._ids.get(word, UNK) for word in text.split()]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` for many texts."""
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The words with a space between them; `PAD`, `BOS` and `EOS` are dropped."""
+        return " ".join(self._words[i] for i in ids if i not in (PAD, BOS, EOS))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The words one by one."""
+        return [self._words[i] for i in ids]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WordVocabulary) and self._words == other._words
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._words))
+
+    def __reduce__(self) -> tuple[Callable[[bytes], WordVocabulary], tuple[bytes]]:
+        return WordVocabulary.from_bytes, (self.to_bytes(),)
+
+    def __repr__(self) -> str:
+        return f"WordVocabulary(vocab_size={self.vocab_size})"
+
+
+Vocabulary = Tokenizer | WordVocabulary
+
+
+def open_vocabulary(model: bytes) -> Vocabulary:
+    """What `to_bytes` of either kind gave.
+
+    Raises:
+        InputError: the bytes are neither.
+    """
+    kind = WordVocabulary if model.startswith(_HEADER) else Tokenizer
+    return kind.from_bytes(model)

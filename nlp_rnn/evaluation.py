@@ -1,0 +1,220 @@
+"""How well a language model predicts a text, alone or with a memory of what it has just read.
+
+N streams, T steps of a window, C remembered steps, E width, L layers, H hidden.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nlp_rnn.data.streams import Window
+from nlp_rnn.data.tokenizer import PAD
+from nlp_rnn.errors import InputError
+from nlp_rnn.models.language_model import LanguageModel
+from nlp_rnn.modules.rnn import State
+
+__all__ = ["DynamicEvaluation", "NeuralCache", "Reader", "TextSize", "perplexities"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuralCache:
+    """Words that were read in a like state become likelier (Grave, Joulin & Usunier 2017).
+
+    Args:
+        size: steps that are remembered; 0 turns it off.
+        flatness: theta, how sharply likeness counts; chosen on validation.
+        share: lambda, the probability given to what is remembered; chosen on validation.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    size: int = 0
+    flatness: float = 0.3
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or not 0 < self.share < 1:
+            raise InputError(
+                f"cache size {self.size} and share {self.share}: the size must be at least 0, the "
+                "share between 0 and 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicEvaluation:
+    """Keeps learning from the text that it has just been scored on (Krause et al. 2018).
+
+    Plain gradient descent on each window after it was scored, with decay towards the weights that
+    were trained; these are put back at the end.
+
+    Args:
+        learning_rate: of the windows' mean loss; 0 turns it off.
+        decay: share of the way back that is taken at each window.
+        clip: largest norm of a gradient.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    learning_rate: float = 0.0
+    decay: float = 0.0
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.learning_rate < 0 or not 0 <= self.decay < 1 or self.clip <= 0:
+            raise InputError(
+                f"dynamic evaluation with learning rate {self.learning_rate}, decay {self.decay} "
+                f"and clip {self.clip}: wanted are a rate of at least 0, a decay from 0 to below "
+                "1, and a clip above 0"
+            )
+
+
+class Reader:
+    """Reads a text window by window and carries all that is carried.
+
+    Args:
+        network: is evaluated as it is; call its `eval` before.
+        cache: see `NeuralCache`.
+        dynamic: see `DynamicEvaluation`.
+        bf16_head: multiply the softmax in bfloat16.
+    """
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        *,
+        cache: NeuralCache = NeuralCache(),
+        dynamic: DynamicEvaluation = DynamicEvaluation(),
+        bf16_head: bool = False,
+    ) -> None:
+        self.network = network
+        self.cache = cache
+        self.dynamic = dynamic
+        self.bf16_head = bf16_head
+        self.state: State = ()
+        self._parameters = [each for each in network.parameters() if each.requires_grad]
+        self._trained: list[Tensor] = []
+        self._keys: Tensor | None = None
+        self._words: Tensor | None = None
+
+    def __call__(self, window: Window) -> Tensor:
+        """Nats of every following token (N, T); zero where there is none.
+
+        The gradient flows only while dynamic evaluation needs it, and never out of here.
+        """
+        learns = self.dynamic.learning_rate > 0
+        # Lightning evaluates in inference mode, whose tensors take no part in a gradient: they
+        # are copied out of it.
+        with torch.inference_mode(False), torch.set_grad_enabled(learns):
+            inputs, following = window.inputs.clone(), window.following.clone()
+            if window.first:
+                self.state = self.network.zero_state(inputs.size(0))
+                self._keys = self._words = None
+            _, outputs, state = self.network(inputs, self.state)
+            self.state = tuple(part.detach() for part in state)
+            real = following != PAD
+            with head_precision(outputs, self.bf16_head):
+                nats = self.network.negative_log_likelihood(outputs[real], following[real])
+            if learns and real.any():
+                self._learn(nats.mean())
+            scored = outputs.new_zeros(following.shape, dtype=torch.float32)
+            scored[real] = nats.detach()
+            if self.cache.size:
+                scored = self._remember(outputs.detach(), following, scored)
+            return scored
+
+    def restore(self) -> None:
+        """Put back the weights that dynamic evaluation has changed."""
+        with torch.no_grad():
+            for parameter, trained in zip(self._parameters, self._trained):
+                parameter.copy_(trained)
+        self._trained = []
+
+    def _learn(self, loss: Tensor) -> None:
+        if not self._trained:
+            self._trained = [each.detach().clone() for each in self._parameters]
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        norm = torch.sqrt(
+            sum((g.square().sum() for g in gradients if g is not None), loss.new_zeros(()))
+        )
+        rate = self.dynamic.learning_rate * min(1.0, self.dynamic.clip / (float(norm) + 1e-12))
+        with torch.no_grad():
+            for parameter, gradient, trained in zip(self._parameters, gradients, self._trained):
+                if gradient is not None:
+                    parameter.sub_(gradient, alpha=rate)
+                parameter.lerp_(trained, self.dynamic.decay)
+
+    def _remember(self, outputs: Tensor, following: Tensor, nats: Tensor) -> Tensor:
+        """Nats with the cache mixed in, (N, T); then the window itself is remembered."""
+        steps = outputs.size(1)
+        past = 0 if self._keys is None else self._keys.size(1)
+        keys = outputs if self._keys is None else torch.cat([self._keys, outputs], 1)
+        words = following if self._words is None else torch.cat([self._words, following], 1)
+        scores = self.cache.flatness * (outputs @ keys.transpose(1, 2)).float()  # (N, T, C + T)
+        now = torch.arange(past, past + steps, device=outputs.device).unsqueeze(1)
+        then = torch.arange(past + steps, device=outputs.device)
+        seen = (then < now) & (then >= now - self.cache.size)  # (T, C + T)
+        log_weights = scores.masked_fill(~seen, -math.inf).log_softmax(2)
+        same = words.unsqueeze(1) == following.unsqueeze(2)
+        remembered = log_weights.masked_fill(~(same & seen), -math.inf).logsumexp(2)
+        mixed = torch.logaddexp(
+            math.log1p(-self.cache.share) - nats, math.log(self.cache.share) + remembered
+        )
+        nothing = ~seen.any(1)  # the very first step of a text has nothing to remember
+        mixed = torch.where(nothing | (following == PAD), -nats, mixed)
+        self._keys = keys[:, -self.cache.size :]
+        self._words = words[:, -self.cache.size :]
+        return -mixed
+
+
+@contextlib.contextmanager
+def head_precision(outputs: Tensor, bf16: bool) -> Iterator[None]:
+    """The softmax in bfloat16, or in whatever the rest runs in."""
+    if not bf16:
+        yield
+        return
+    with torch.autocast(outputs.device.type, torch.bfloat16):
+        yield
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """How large a text is, by units that do not depend on a vocabulary.
+
+    The end of each unit of text counts as a word, a character and a byte, for it is predicted too.
+
+    Attributes:
+        words: between white space.
+        characters: code points.
+        bytes: of UTF-8.
+    """
+
+    words: int
+    characters: int
+    bytes: int
+
+
+def perplexities(nats: float, tokens: int, size: TextSize) -> dict[str, float]:
+    """One negative log-likelihood in the four units of the field.
+
+    Args:
+        nats: summed over the text.
+        tokens: that were predicted.
+        size: of the raw text.
+
+    Returns:
+        ``token_perplexity``; ``word_perplexity``, which compares across vocabularies;
+        ``bits_per_character`` and ``bits_per_byte``.
+    """
+    bits = nats / math.log(2)
+    return {
+        "token_perplexity": math.exp(min(nats / max(1, tokens), 700.0)),
+        "word_perplexity": math.exp(min(nats / max(1, size.words), 700.0)),
+        "bits_per_character": bits / max(1, size.characters),
+        "bits_per_byte": bits / max(1, size.bytes),
+    }

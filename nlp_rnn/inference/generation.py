@@ -1,0 +1,360 @@
+"""Text from a language model: continuations of a prompt, and how likely a text is.
+
+N texts, K samples, T tokens, L layers, H hidden.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.data.batching import pad
+from nlp_rnn.data.tokenizer import EOS, UNK
+from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
+from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, stream
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference.networks import (
+    Precision,
+    build_network,
+    check_device,
+    check_precision,
+    running,
+    unreadable,
+)
+from nlp_rnn.models.language_model import LanguageModel
+from nlp_rnn.modules.rnn import State
+
+__all__ = ["TextBeamSearch", "TextGenerator", "TextSampling"]
+
+WINDOW = 256
+"""Tokens of a text that are read at a time: memory does not grow with its length."""
+
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSampling:
+    """How to draw a continuation.
+
+    Args:
+        max_tokens: most tokens of it.
+        min_tokens: least tokens of it.
+        num_samples: continuations of each prompt.
+        seed: the same seed gives the same text for the same call.
+        temperature: below 1 sharpens, above 1 flattens.
+        top_k: draw from the k likeliest tokens; 0 from all.
+        top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
+        min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
+        typical_p: draw from tokens of typical information (Meister et al. 2023).
+        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
+        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
+        stop: texts before which the continuation ends.
+    """
+
+    max_tokens: int = 200
+    min_tokens: int = 0
+    num_samples: int = 1
+    seed: int = 0
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 0.95
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    stop: Sequence[str] = field(default_factory=tuple)
+
+    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
+        """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        return sample(
+            step, state, start=start, num_samples=self.num_samples, **self._options(start.device)
+        )
+
+    def stream(self, step: Step, state: State, start: Tensor) -> Iterator[int]:
+        """The ids of one continuation, each as soon as it is drawn."""
+        return stream(step, state, start=start, **self._options(start.device))
+
+    def _options(self, device: torch.device) -> dict[str, Any]:
+        return {
+            "max_length": self.max_tokens,
+            "min_length": self.min_tokens,
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "min_p": self.min_p,
+            "typical_p": self.typical_p,
+            "repetition_penalty": self.repetition_penalty,
+            "no_repeat_ngram_size": self.no_repeat_ngram_size,
+            "generator": torch.Generator(device).manual_seed(self.seed),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBeamSearch:
+    """How to search for the likeliest continuations.
+
+    Args:
+        max_tokens: most tokens of one.
+        min_tokens: least tokens of one.
+        beam_size: continuations in the running; 1 is greedy.
+        num_samples: continuations of each prompt, at most ``beam_size``.
+        length_penalty: alpha of Wu et al. 2016; 0 prefers short ones.
+        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
+        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
+        stop: texts before which the continuation ends.
+    """
+
+    max_tokens: int = 200
+    min_tokens: int = 0
+    beam_size: int = 5
+    num_samples: int = 1
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    stop: Sequence[str] = field(default_factory=tuple)
+
+    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
+        """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        return beam_search(
+            step,
+            state,
+            start=start,
+            max_length=self.max_tokens,
+            min_length=self.min_tokens,
+            beam_size=self.beam_size,
+            nbest=self.num_samples,
+            length_penalty=self.length_penalty,
+            repetition_penalty=self.repetition_penalty,
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+        )
+
+
+class TextGenerator:
+    """Continues texts and scores them with a language model.
+
+    A model that reads backward continues a prompt to the left: the prompt is the end of the text.
+
+    Args:
+        network: the language model.
+        vocabulary: text to ids and back.
+        direction: in which it reads.
+        precision: of matrix products.
+    """
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        vocabulary: Vocabulary,
+        *,
+        direction: Literal["forward", "backward"] = "forward",
+        precision: Precision = "fp32",
+    ) -> None:
+        check_precision(precision)
+        self.network = network
+        self.vocabulary = vocabulary
+        self.direction = direction
+        self.precision: Precision = precision
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+    ) -> "TextGenerator":
+        """Open a checkpoint.
+
+        Args:
+            path: a file written by ``python -m nlp_rnn.tasks.language_model fit``.
+            device: where to run.
+            precision: of matrix products.
+
+        Raises:
+            InputError: a file or device that cannot be used.
+        """
+        check_device(device)
+        checkpoint = open_checkpoint(path, task="language_model")
+        with unreadable(path, "language model"):
+            network = build_network(LanguageModel, checkpoint, device)
+            data = checkpoint["LanguageModelData"]
+            vocabulary = open_vocabulary(data["vocabulary"])
+            direction = data["direction"]
+        size = network.decoder.embedding.num_embeddings
+        if vocabulary.vocab_size != size:
+            raise InputError(
+                f"{path} has a vocabulary of {vocabulary.vocab_size} tokens, but its network has "
+                f"{size}: it is no checkpoint that fit wrote"
+            )
+        return cls(network, vocabulary, direction=direction, precision=precision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    @overload
+    def __call__(self, prompt: str, search: TextSampling | TextBeamSearch = ...) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(
+        self, prompt: Sequence[str], search: TextSampling | TextBeamSearch = ...
+    ) -> list[str]: ...
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str] = "",
+        search: TextSampling | TextBeamSearch = TextSampling(),
+    ) -> str | list[str]:
+        """A prompt, or each of a list, with its (first) continuation; "" begins a new text."""
+        if isinstance(prompt, str):
+            return self.generate([prompt], search)[0][0]
+        return [texts[0] for texts in self.generate(prompt, search)]
+
+    def generate(
+        self, prompts: Sequence[str], search: TextSampling | TextBeamSearch = TextSampling()
+    ) -> list[list[str]]:
+        """For every prompt its continuations, prompt included, in the order drawn or ranked."""
+        if not prompts:
+            return []
+        ids = [self._ids(prompt) for prompt in prompts]
+        with running(self.network, self.precision):
+            states = [self._read(each) for each in ids]
+            state = tuple(torch.cat(parts).unsqueeze(1) for parts in zip(*states))
+            start = torch.tensor([[EOS, *each][-1] for each in ids], device=self.device)
+            found = search.search(self._step, state, start)
+        return [
+            [self._joined(prompt, before, each.tokens, search.stop) for each in hypotheses]
+            for prompt, before, hypotheses in zip(prompts, ids, found)
+        ]
+
+    def stream(self, prompt: str = "", search: TextSampling = TextSampling()) -> Iterator[str]:
+        """A continuation in parts, each as soon as it is drawn; the prompt is not repeated.
+
+        Raises:
+            InputError: the model reads backward, so that the first part drawn is the last one.
+        """
+        if self.direction == "backward":
+            raise InputError("a backward model writes from the end: generate the text as a whole")
+        ids = self._ids(prompt)
+        with running(self.network, self.precision):
+            state = tuple(part.unsqueeze(1) for part in self._read(ids))
+        start = torch.tensor([[EOS, *ids][-1]], device=self.device)
+        drawn = search.stream(self._step, state, start)
+        return _until(self._spelt(drawn, begins=not ids), search.stop)
+
+    def log_probs(self, texts: Sequence[str], *, batch_size: int = 64) -> list[list[float]]:
+        """Natural log-probability of every token of each text and of its end mark.
+
+        Every text is read alone, from an empty state. Those of a backward model are in the order
+        of the text, too, but each is given what stands to the right.
+        """
+        ids = [self._ids(text) for text in texts]
+        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+        results: list[list[float]] = [[] for _ in texts]
+        for begin in range(0, len(order), batch_size):
+            rows = order[begin : begin + batch_size]
+            scored = self._score([ids[row] for row in rows]).tolist()
+            for row, values in zip(rows, scored):
+                length = len(ids[row])
+                read = values[:length]
+                results[row] = [*(read[::-1] if self._backward else read), values[length]]
+        return results
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens that `log_probs` speaks of, the end mark last."""
+        ids = self.vocabulary.encode(text)
+        return [*self.vocabulary.pieces(ids), "</s>"]
+
+    def unknown(self, text: str) -> list[str]:
+        """What the vocabulary cannot spell: words or characters."""
+        units = text.split() if isinstance(self.vocabulary, WordVocabulary) else list(text)
+        return [unit for unit in units if UNK in self.vocabulary.encode(unit)]
+
+    @property
+    def _backward(self) -> bool:
+        return self.direction == "backward"
+
+    def _ids(self, text: str) -> list[int]:
+        """In the order in which they are read."""
+        ids = self.vocabulary.encode(text)
+        return ids[::-1] if self._backward else ids
+
+    def _step(
+        self, tokens: Tensor, state: State, memory: tuple[Tensor, ...], /
+    ) -> tuple[Tensor, State]:
+        with running(self.network, self.precision):
+            return self.network.step(tokens, state, memory)
+
+    def _read(self, ids: list[int]) -> State:
+        """The state (1, L, H) before the last token of a prompt, which starts a search."""
+        state = self.network.zero_state(1)
+        before = torch.tensor([EOS, *ids][:-1], dtype=torch.long, device=self.device).view(1, -1)
+        for window in before.split(WINDOW, 1):
+            if window.numel():
+                _, _, state = self.network(window, state)
+        return state
+
+    def _score(self, ids: list[list[int]]) -> Tensor:
+        """Log-probabilities (N, T + 1), zero behind the end marks."""
+        inputs, _ = pad([[EOS, *each] for each in ids])
+        following, _ = pad([[*each, EOS] for each in ids])
+        state = self.network.zero_state(len(ids))
+        scored = []
+        with running(self.network, self.precision):
+            for window, after in zip(inputs.split(WINDOW, 1), following.split(WINDOW, 1)):
+                window, after = window.to(self.device), after.to(self.device)
+                _, outputs, state = self.network(window, state)
+                nats = self.network.negative_log_likelihood(outputs.flatten(0, 1), after.flatten())
+                scored.append(-nats.view(after.shape).masked_fill(after == 0, 0.0))
+        return torch.cat(scored, 1)
+
+    def _joined(self, prompt: str, before: list[int], drawn: list[int], stop: Sequence[str]) -> str:
+        """The prompt as it was given, with what was drawn."""
+        if self._backward:
+            whole = self.vocabulary.decode([*drawn[::-1], *before[::-1]])
+            known = self.vocabulary.decode(before[::-1])
+            return whole.removesuffix(known) + prompt
+        whole = self.vocabulary.decode([*before, *drawn])
+        known = self.vocabulary.decode(before)
+        return prompt + "".join(_until([whole[len(known) :]], stop))
+
+    def _spelt(self, ids: Iterator[int], *, begins: bool) -> Iterator[str]:
+        """The text of ids one by one; bytes wait until they make up a character."""
+        words = isinstance(self.vocabulary, WordVocabulary)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for each in ids:
+            piece = self.vocabulary.pieces([each])[0]
+            if words:
+                text = f" {piece}"
+            elif byte := _BYTE.fullmatch(piece):
+                text = decoder.decode(bytes.fromhex(byte[1]))
+            else:
+                text = decoder.decode(b"", final=True)
+                text += " ⁇ " if each == UNK else piece.replace("▁", " ")
+            yield text.removeprefix(" ") if begins else text
+            begins = False
+
+
+def _until(parts: Iterator[str] | Sequence[str], stop: Sequence[str]) -> Iterator[str]:
+    """The parts of a text up to the first of some texts; holds back what might begin one."""
+    kept = ""
+    longest = max(map(len, stop), default=0)
+    for part in parts:
+        kept += part
+        places = [place for each in stop if each and (place := kept.find(each)) >= 0]
+        if places:
+            yield kept[: min(places)]
+            return
+        free = max(0, len(kept) - max(0, longest - 1))
+        if free:
+            yield kept[:free]
+            kept = kept[free:]
+    if kept:
+        yield kept

@@ -1,0 +1,82 @@
+"""How networks are taken out of checkpoints and run."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from torch import nn
+
+from nlp_rnn.checkpoint import network_weights
+from nlp_rnn.errors import InputError
+
+__all__ = ["Precision", "build_network", "check_device", "check_precision", "running", "unreadable"]
+
+Precision = Literal["fp32", "bf16"]
+"""Of matrix products; bfloat16 is worth it where the machine has it in hardware."""
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def check_device(device: str | torch.device) -> None:
+    """Raise one clear line if there is no such device.
+
+    Raises:
+        InputError: naming it.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"device '{device}' cannot be used here: give cpu, or cuda on a machine with a GPU"
+        ) from error
+
+
+def check_precision(precision: str) -> None:
+    """Raise one clear line unless it is a `Precision`.
+
+    Raises:
+        InputError: naming it.
+    """
+    if precision not in get_args(Precision):
+        raise InputError(f"precision '{precision}' is neither 'fp32' nor 'bf16'")
+
+
+@contextlib.contextmanager
+def unreadable(path: str | Path, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong with the contents of a checkpoint into one line.
+
+    Raises:
+        InputError: naming the file and the reason.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{path} holds no {what} that this version can build ({reason}): use the version of "
+            "nlp-rnn that trained it"
+        ) from error
+
+
+def build_network(
+    kind: type[Network], checkpoint: dict[str, Any], device: str | torch.device
+) -> Network:
+    """The network of an opened checkpoint, ready to be used."""
+    network = kind(**checkpoint["hyper_parameters"])
+    network.load_state_dict(network_weights(checkpoint))
+    return network.to(device).eval()
+
+
+@contextlib.contextmanager
+def running(model: nn.Module, precision: Precision) -> Iterator[None]:
+    """Evaluation mode, no gradients, the chosen precision; the mode is put back after."""
+    training = model.training
+    model.eval()
+    device = next(model.parameters()).device.type
+    try:
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, precision == "bf16"):
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,122 @@
+"""A language model: a decoder with nothing to attend to.
+
+N batch, K samples, T time, L layers, H hidden, E embedding, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from nlp_rnn.errors import InputError
+from nlp_rnn.modules.decoder import Decoder
+from nlp_rnn.modules.rnn import Cell, State
+
+__all__ = ["LanguageModel"]
+
+
+class LanguageModel(nn.Module):
+    """Embedding, stacked recurrent layers, softmax (Mikolov et al. 2010, Zaremba et al. 2014).
+
+    Args:
+        vocab_size: V.
+        cell: the recurrence.
+        embedding_size: E.
+        hidden_size: H.
+        num_layers: L.
+        tied: the softmax uses the embedding matrix (Press & Wolf 2017, Inan et al. 2017).
+        adaptive_cutoffs: ids at which the clusters of an adaptive softmax begin (Grave et al.
+            2017), for vocabularies of tens of thousands; empty means the full softmax.
+        embedding_dropout: locked dropout on embeddings (Gal & Ghahramani 2016).
+        type_dropout: share of word types that are blanked in a batch; "embedding dropout" of
+            Merity et al. 2018.
+        dropout: locked dropout between the layers.
+        weight_dropout: share of recurrent weights left out (Merity et al. 2018).
+        output_dropout: locked dropout before the softmax.
+        layer_norm: normalise every layer's outputs.
+        residual: add a layer's input to its output where the sizes agree.
+
+    Attributes:
+        arguments: the constructor's arguments, enough to build this network again.
+
+    Raises:
+        InputError: arguments that exclude each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 4000,
+        cell: Cell = "lstm",
+        embedding_size: int = 256,
+        hidden_size: int = 256,
+        num_layers: int = 2,
+        tied: bool = True,
+        adaptive_cutoffs: Sequence[int] = (),
+        embedding_dropout: float = 0.3,
+        type_dropout: float = 0.0,
+        dropout: float = 0.3,
+        weight_dropout: float = 0.0,
+        output_dropout: float = 0.3,
+        layer_norm: bool = False,
+        residual: bool = False,
+    ) -> None:
+        self.arguments: dict[str, Any] = {
+            k: list(v) if isinstance(v, Sequence) and not isinstance(v, str) else v
+            for k, v in locals().items()
+            if k not in ("self", "__class__")
+        }
+        super().__init__()
+        if num_layers < 1:
+            raise InputError(f"num_layers is {num_layers}: give 1 or more")
+        self.decoder = Decoder(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            cell=cell,
+            tied=tied,
+            adaptive_cutoffs=adaptive_cutoffs,
+            embedding_dropout=embedding_dropout,
+            type_dropout=type_dropout,
+            dropout=dropout,
+            weight_dropout=weight_dropout,
+            output_dropout=output_dropout,
+            layer_norm=layer_norm,
+            residual=residual,
+        )
+        self.num_layers, self.hidden_size = num_layers, hidden_size
+
+    def zero_state(self, size: int) -> State:
+        """The state in which nothing was read: zeros (N, L, H) for ``size`` rows."""
+        weight = self.decoder.embedding.weight
+        zeros = weight.new_zeros(size, self.num_layers, self.hidden_size)
+        return (zeros,) * self.decoder.num_states
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Read on.
+
+        Args:
+            tokens: ids (N, T).
+            state: tensors (N, L, H).
+
+        Returns:
+            What the layers put out, without and with dropout, (N, T, E) both, the second to
+            be given to `negative_log_likelihood`; and the state after the last token.
+        """
+        embedded = self.decoder.embed(tokens)
+        outputs, state, _ = self.decoder.advance(embedded, embedded, state, None)
+        return outputs, self.decoder.output_dropout(outputs), state
+
+    def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(M, E) and the ids that followed (M,) -> nats (M,), in float32."""
+        return self.decoder.projection.negative_log_likelihood(outputs, targets)
+
+    def step(
+        self,
+        tokens: Tensor,
+        state: State,
+        memory: tuple[Tensor, ...] = (),  # noqa: ARG002 - as every step of a search
+    ) -> tuple[Tensor, State]:
+        """One step of a search: see `Decoder.step`; there is no memory."""
+        return self.decoder.step(tokens, state, None)

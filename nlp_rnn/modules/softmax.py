@@ -1,0 +1,64 @@
+"""From what the decoder says to the probability of each word.
+
+M positions, E width, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlp_rnn.errors import InputError
+
+__all__ = ["AdaptiveSoftmax", "Softmax"]
+
+
+class Softmax(nn.Linear):
+    """Scores every word for itself: a matrix, which may be that of the embedding, and a bias.
+
+    Args:
+        input_size: E.
+        vocab_size: V.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int) -> None:
+        super().__init__(input_size, vocab_size)
+        nn.init.zeros_(self.bias)
+
+    def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(M, E) and ids (M,) -> nats (M,), in float32."""
+        return F.cross_entropy(self(outputs).float(), targets, reduction="none")
+
+
+class AdaptiveSoftmax(nn.Module):
+    """Scores rare words in clusters that are entered only when needed (Grave et al. 2017).
+
+    Ids have to be sorted by frequency, the frequent ones first. Each cluster's projection is four
+    times as narrow as that of the one before.
+
+    Args:
+        input_size: E.
+        vocab_size: V.
+        cutoffs: the first ids of the clusters behind the head, rising.
+
+    Raises:
+        InputError: cutoffs that do not rise, or lie outside the vocabulary.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int, *, cutoffs: Sequence[int]) -> None:
+        super().__init__()
+        if not all(a < b for a, b in zip([0, *cutoffs], [*cutoffs, vocab_size])):
+            raise InputError(
+                f"adaptive_cutoffs {list(cutoffs)} have to rise between 0 and the vocabulary's "
+                f"{vocab_size} tokens"
+            )
+        self.clusters = nn.AdaptiveLogSoftmaxWithLoss(input_size, vocab_size, list(cutoffs))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """(..., E) -> log-probabilities (..., V), which serve as logits."""
+        flat = self.clusters.log_prob(outputs.flatten(0, -2))
+        return flat.unflatten(0, outputs.shape[:-1])
+
+    def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(M, E) and ids (M,) -> nats (M,), in float32; touches only the clusters of the ids."""
+        return -self.clusters(outputs, targets).output.float()

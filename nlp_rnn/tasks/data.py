@@ -1,0 +1,134 @@
+"""What the data of all tasks have in common: splits, a trained vocabulary, a place to resume at."""
+
+import hashlib
+import os
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+from lightning.pytorch import LightningDataModule
+
+from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.sources import carve_validation, load_splits
+from nlp_rnn.data.streaming import in_memory
+from nlp_rnn.errors import InputError
+
+__all__ = ["TaskData"]
+
+
+class TaskData(LightningDataModule):
+    """Data that a checkpoint can find again, and go on with where training was.
+
+    Args:
+        dataset: of all splits that have no other.
+        columns: new name to name in the data.
+        others: split to another data set for it, or None.
+        streaming: read the training data while training.
+    """
+
+    described: ClassVar[tuple[str, ...]]
+    """Arguments that say which data these are; a checkpoint remembers them."""
+
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        columns: dict[str, str],
+        others: dict[str, str | None],
+        streaming: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.columns = columns
+        self.others = others
+        self.streaming = streaming
+        self._splits: dict[str, datasets.Dataset] = {}
+        self._train_loader: ResumableLoader | None = None
+        self._position: dict[str, int] | None = None
+
+    @abstractmethod
+    def train_vocabulary(self) -> None:
+        """Train what turns text into ids, unless it is there."""
+
+    @abstractmethod
+    def make_train_loader(self) -> ResumableLoader:
+        """The training batches, from the start."""
+
+    def prepare_data(self) -> None:
+        """Download and train the vocabulary, once per machine."""
+        self._prepare()
+
+    def setup(self, stage: str) -> None:
+        # A checkpoint is restored after this and brings its own vocabulary.
+        self._prepare()
+
+    def train_dataloader(self) -> ResumableLoader:
+        loader = self.make_train_loader()
+        if self._position is not None:
+            loader.load_state_dict(self._position)
+            self._position = None
+        self._train_loader = loader
+        return loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which data these are, and where training is in them."""
+        position = None if self._train_loader is None else self._train_loader.state_dict()
+        return {**{name: getattr(self, name) for name in self.described}, "position": position}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._position = state_dict["position"]
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The rank of this process, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def split(self, name: str) -> datasets.Dataset:
+        """One split with the wanted columns; train may be a stream.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        if name in self._splits:
+            return self._splits[name]
+        if other := self.others.get(name):
+            loaded = load_splits(other, columns=self.columns)
+            found = loaded[name] if name in loaded else loaded["train"]
+        else:
+            loaded = load_splits(self.dataset, columns=self.columns, streaming=self.streaming)
+            if "validation" not in loaded and not self.others.get("validation"):
+                loaded = carve_validation(loaded, seed=0)
+            if name not in loaded:
+                raise InputError(
+                    f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
+                    f"with --data.{name}"
+                )
+            found = loaded[name]
+            if self.streaming and name != "train":
+                found = in_memory(found)
+        self._splits[name] = found
+        return found
+
+    def cached(self, *settings: object, train: Callable[[], bytes]) -> bytes:
+        """A trained vocabulary's bytes, kept for the next start with the same settings.
+
+        Args:
+            settings: all that the result depends on, the data's fingerprint included.
+            train: called if these settings are new.
+        """
+        folder = Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn"))
+        path = folder / f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:24]}.model"
+        if path.exists():
+            return path.read_bytes()
+        trained = train()
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(trained)
+        unfinished.replace(path)  # Another process sees all of it or nothing.
+        return trained
+
+    def _prepare(self) -> None:
+        if self.trainer is not None and self.trainer.training:
+            self.train_vocabulary()

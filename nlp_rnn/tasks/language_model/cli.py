@@ -1,0 +1,123 @@
+"""The command line of language modelling: perplexities and a paragraph at the end."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import TextGenerator, TextSampling
+from nlp_rnn.models.language_model import LanguageModel
+from nlp_rnn.tasks.cli import TaskCLI
+from nlp_rnn.tasks.language_model.data import LanguageModelData
+from nlp_rnn.tasks.language_model.task import LanguageModelTask
+
+__all__ = ["LanguageModelCLI"]
+
+TITLES = {
+    "token_perplexity": "perplexity a token",
+    "word_perplexity": "perplexity a word",
+    "bits_per_character": "bits per character",
+    "bits_per_byte": "bits per byte",
+}
+
+
+class LanguageModelCLI(TaskCLI):
+    """``fit``, ``validate``, ``test`` and ``predict`` for language modelling.
+
+    Args:
+        args: the command line; `sys.argv` if None.
+    """
+
+    model: LanguageModelTask
+    datamodule: LanguageModelData
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        super().__init__(
+            task=LanguageModelTask,
+            data=LanguageModelData,
+            network=LanguageModel,
+            links=("vocab_size",),
+            example=Path(__file__).with_name("topics.yaml"),
+            trainer_defaults={
+                "max_epochs": 40,
+                "gradient_clip_val": 0.25,
+                "num_sanity_val_steps": 0,
+                "use_distributed_sampler": False,
+                "log_every_n_steps": 50,
+                "enable_model_summary": False,
+            },
+            monitor="val_loss",
+            mode="min",
+            args=args,
+        )
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        super().setup_parser(*args, **kwargs)
+        self._subcommand_parsers["predict"].add_argument(
+            "--output",
+            default="log_probs.txt",
+            help="new file: a natural log-probability for each unit of the test split, in order",
+        )
+
+    @rank_zero_only
+    def after_fit(self) -> None:
+        """Score and show the best checkpoint."""
+        callback: Any = self.trainer.checkpoint_callback
+        best = getattr(callback, "best_model_path", "")
+        if not best:
+            return
+        generator = TextGenerator.from_checkpoint(best)
+        console = Console()
+        console.rule("a paragraph by the best checkpoint")
+        console.print(generator("", TextSampling(min_tokens=100)), markup=False, highlight=False)
+        console.rule()
+        score = float(callback.best_model_score)
+        console.print(f"best validation loss: {score:.4f} nats a token", highlight=False)
+        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**{**kwargs, "verbose": False})
+        self._report("validation", self.datamodule.validation)
+
+    def test(self, **kwargs: Any) -> None:
+        self.trainer.test(**{**kwargs, "verbose": False})
+        self._report("test", self.datamodule.test)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write the log-probability of every unit of the test split, in order."""
+        output = Path(self.config.predict.output)
+        if output.exists():
+            raise InputError(f"{output} exists: name a new file with --output")
+        if self.trainer.world_size > 1:
+            raise InputError("predict keeps the order in one process: --trainer.devices 1")
+        batches: Any = self.trainer.predict(**kwargs)
+        values = [value for batch in batches for value in batch]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text("".join(f"{value:.4f}\n" for value in values), encoding="utf-8")
+        Console().print(f"{len(values)} log-probabilities written to {output}", highlight=False)
+
+    @rank_zero_only
+    def _report(self, split: str, other: str | None) -> None:
+        data, model = self.datamodule, self.model
+        table = Table(title=f"{other or data.dataset}, {split}")
+        table.add_column("metric")
+        table.add_column("value", justify="right")
+        for name, value in model.results.items():
+            table.add_row(
+                TITLES[name], f"{value:.3f}" if name.startswith("bits") else f"{value:.2f}"
+            )
+        Console().print(table)
+        settings = [
+            f"{data.eval_batch_size} streams with their state carried",
+            f"vocabulary of {data.vocabulary.vocab_size} {type(data.vocabulary).__name__} ids",
+            f"softmax in {'bf16' if model.bf16_head else 'fp32'}",
+        ]
+        if split == "test" and model.cache.size:
+            settings.append(f"neural cache {model.cache}")
+        if split == "test" and model.dynamic.learning_rate:
+            settings.append(f"dynamic evaluation {model.dynamic}")
+        Console().print("; ".join(settings), highlight=False, soft_wrap=True)

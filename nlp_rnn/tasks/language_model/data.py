@@ -1,0 +1,208 @@
+"""Language-model data for Lightning: from one string to windows of streams.
+
+N streams, T steps of a window.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import datasets
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
+from nlp_rnn.data.tokenizer import EOS, Tokenizer
+from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
+from nlp_rnn.errors import InputError
+from nlp_rnn.evaluation import TextSize
+from nlp_rnn.tasks.data import TaskData
+
+__all__ = ["LanguageModelData"]
+
+
+class LanguageModelData(TaskData):
+    """Running text, its vocabulary and its windows.
+
+    Args:
+        dataset: a Hub id, a local folder or file (also plain text), or ``topics`` (built in).
+        column: the text.
+        validation: another data set for validation; else the split of ``dataset``, else rows
+            carved from train.
+        test: another data set for test, likewise; also what predict reads.
+        vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
+        tokenizer: SentencePiece's model type, or ``word`` for words between white space, whose
+            ``<unk>`` is the unknown word.
+        byte_fallback: SentencePiece spells unknown characters as bytes.
+        unit: what gets an end mark: every ``row`` of the data, a line of a text file; or every
+            ``document``, the rows between two blank ones.
+        direction: ``backward`` reads the text from its end to its start.
+        batch_size: N in training, over all processes.
+        window: T in training; several take turns in an order drawn for each epoch.
+        eval_batch_size: N in validation and test. 1 reads the text in one piece; more is faster,
+            and costs the context of N - 1 starts.
+        eval_window: T in validation and test, a matter of speed alone.
+        seed: order of the windows' lengths.
+    """
+
+    described = ("dataset", "column", "validation", "test", "unit", "direction")
+
+    def __init__(
+        self,
+        *,
+        dataset: str = "topics",
+        column: str = "text",
+        validation: str | None = None,
+        test: str | None = None,
+        vocab_size: int = 4000,
+        tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
+        byte_fallback: bool = False,
+        unit: Literal["row", "document"] = "row",
+        direction: Literal["forward", "backward"] = "forward",
+        batch_size: int = 20,
+        window: list[int] = [35],  # noqa: B006 - read only; a list is what YAML gives
+        eval_batch_size: int = 10,
+        eval_window: int = 64,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(
+            dataset=dataset,
+            columns={"text": column},
+            others={"validation": validation, "test": test},
+        )
+        self.column = column
+        self.validation = validation
+        self.test = test
+        self.vocab_size = vocab_size
+        self.tokenizer = tokenizer
+        self.byte_fallback = byte_fallback
+        self.unit = unit
+        self.direction = direction
+        self.batch_size = batch_size
+        self.window = window
+        self.eval_batch_size = eval_batch_size
+        self.eval_window = eval_window
+        self.seed = seed
+        self.vocabulary: Vocabulary
+        self._encoded: dict[str, datasets.Dataset] = {}
+
+    def make_train_loader(self) -> ResumableLoader:
+        streams = side_by_side(self.ids("train"), self.batch_size)
+        rank, world_size = self.ranks
+        return ResumableLoader(
+            Streams(streams[rank::world_size]),
+            batch_sampler=WindowBatches(
+                streams.size(1) - 1, lengths=self.window, shuffle=True, seed=self.seed
+            ),
+            collate_fn=take_window,
+        )
+
+    def val_dataloader(self) -> DataLoader[Window]:
+        return self._eval_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Window]:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """The units of the test split as raw text, for each is read alone."""
+        texts = list(_units(self.split("test")["text"][:], self.unit))
+        return DataLoader(texts, batch_size=256, collate_fn=list)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that makes a checkpoint stand alone, and where training is in the text."""
+        return {**super().state_dict(), "vocabulary": self.vocabulary.to_bytes()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.vocabulary = open_vocabulary(state_dict["vocabulary"])
+
+    def train_vocabulary(self) -> None:
+        if hasattr(self, "vocabulary"):
+            return
+        train = self.split("train")
+        settings = (self.unit, self.vocab_size, self.tokenizer, self.byte_fallback, 1)
+        trained = self.cached(train._fingerprint, *settings, train=lambda: self._train(train))
+        self.vocabulary = open_vocabulary(trained)
+
+    def ids(self, name: str) -> Tensor:
+        """A split as one text: an end mark to start from, then every unit with its end mark."""
+        units = self.encoded(name)
+        column = units.data.column("ids").combine_chunks().flatten()
+        ids = torch.from_numpy(column.to_numpy(zero_copy_only=False).copy()).long()
+        if self.direction == "backward":  # The end mark of a unit stands where reading it ends.
+            ids = torch.cat([ids[:-1].flip(0), ids[-1:]])
+        return torch.cat([torch.tensor([EOS]), ids])
+
+    def size(self, name: str) -> TextSize:
+        """How large the raw text of a split is."""
+        units = self.encoded(name)
+        return TextSize(*(sum(units[each][:]) for each in ("words", "characters", "bytes")))
+
+    def _train(self, train: datasets.Dataset) -> bytes:
+        texts = _units(train["text"][:], self.unit)
+        if self.tokenizer == "word":
+            return WordVocabulary.train(texts, vocab_size=self.vocab_size).to_bytes()
+        return Tokenizer.train(
+            texts,
+            vocab_size=self.vocab_size,
+            model_type=self.tokenizer,
+            byte_fallback=self.byte_fallback,
+            normalization="identity",
+        ).to_bytes()
+
+    def encoded(self, name: str) -> datasets.Dataset:
+        """The units of a split: their ids with the end mark, and their sizes.
+
+        Raises:
+            InputError: the text is empty.
+        """
+        if name in self._encoded:
+            return self._encoded[name]
+        rows = self.split(name)
+        if self.unit == "document":
+            rows = datasets.Dataset.from_dict({"text": [*_units(rows["text"][:], self.unit)]})
+        encoded = rows.map(
+            _encode,
+            batched=True,
+            remove_columns=["text"],
+            fn_kwargs={"vocabulary": self.vocabulary},
+            desc=f"tokenizing {name}",
+        )
+        if not any(length > 1 for length in encoded["words"][:]):
+            raise InputError(f"{self.dataset}, {name}: there is no text in it")
+        self._encoded[name] = encoded
+        return encoded
+
+    def _eval_loader(self, name: str) -> DataLoader[Window]:
+        streams = side_by_side(self.ids(name), self.eval_batch_size)
+        rank, world_size = self.ranks
+        return DataLoader(
+            Streams(streams[rank::world_size]),
+            batch_sampler=WindowBatches(streams.size(1) - 1, lengths=[self.eval_window]),
+            collate_fn=take_window,
+        )
+
+
+def _units(rows: list[str], unit: str) -> Iterator[str]:
+    if unit == "row":
+        yield from rows
+        return
+    lines: list[str] = []
+    for row in [*rows, ""]:
+        if row.strip():
+            lines.append(row)
+        elif lines:
+            yield "\n".join(lines)
+            lines = []
+
+
+def _encode(rows: dict[str, list[str]], vocabulary: Vocabulary) -> dict[str, list[Any]]:
+    texts = rows["text"]
+    count: Callable[[Callable[[str], int]], list[int]] = lambda size: [size(t) + 1 for t in texts]  # noqa: E731
+    return {
+        "ids": [[*ids, EOS] for ids in vocabulary.encode_batch(texts)],
+        "words": count(lambda text: len(text.split())),
+        "characters": count(len),
+        "bytes": count(lambda text: len(text.encode("utf-8", errors="replace"))),
+    }

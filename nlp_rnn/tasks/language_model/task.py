@@ -1,0 +1,184 @@
+"""Language modelling: the loss over windows of a text, with the state carried between them.
+
+N streams, T steps of a window, E width, L layers, H hidden.
+"""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from nlp_rnn.data.streams import Window
+from nlp_rnn.data.tokenizer import PAD
+from nlp_rnn.evaluation import (
+    DynamicEvaluation,
+    NeuralCache,
+    Reader,
+    head_precision,
+    perplexities,
+)
+from nlp_rnn.inference import TextGenerator
+from nlp_rnn.models.language_model import LanguageModel
+from nlp_rnn.modules.rnn import State
+from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.language_model.data import LanguageModelData
+from nlp_rnn.tasks.optimization import Optimization
+
+__all__ = ["LanguageModelTask"]
+
+
+class LanguageModelTask(Task):
+    """Trains a `LanguageModel` by truncated backpropagation through time.
+
+    A window is an ordinary batch to Lightning, so clipping, accumulation and precision work as
+    always; the state goes on from one to the next, without its gradient. It is part of the
+    checkpoint: a run that is resumed in the middle of an epoch equals one that was not stopped.
+
+    Args:
+        network: the language model.
+        optimization: how it is updated.
+        activation_regularization: alpha of AR, the mean square of the outputs (Merity et al. 2017).
+        temporal_regularization: beta of TAR, the mean square of their steps.
+        head_precision: of the softmax alone, where most of the arithmetic is. ``bf16`` is fast on
+            a CPU that has the instructions, while its fp32 LSTM kernel remains in use.
+        cache: of test alone, see `NeuralCache`.
+        dynamic: of test alone, see `DynamicEvaluation`.
+    """
+
+    name = "language_model"
+    network: LanguageModel
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        *,
+        optimization: Optimization = Optimization(),
+        activation_regularization: float = 0.0,
+        temporal_regularization: float = 0.0,
+        head_precision: Literal["fp32", "bf16"] = "fp32",
+        cache: NeuralCache = NeuralCache(),
+        dynamic: DynamicEvaluation = DynamicEvaluation(),
+    ) -> None:
+        super().__init__(network, optimization=optimization)
+        self.activation_regularization = activation_regularization
+        self.temporal_regularization = temporal_regularization
+        self.bf16_head = head_precision == "bf16"
+        self.cache = cache
+        self.dynamic = dynamic
+        self.results: dict[str, float] = {}
+        self._state: State = ()
+        self._reader: Reader | None = None
+        self._nats = torch.zeros(())
+        self._tokens = 0
+
+    @property
+    def data(self) -> LanguageModelData:
+        """The data module of the running trainer."""
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    @property
+    def generator(self) -> TextGenerator:
+        """The public generator, with the present weights."""
+        return TextGenerator(self.network, self.data.vocabulary, direction=self.data.direction)
+
+    def on_fit_start(self) -> None:
+        rank_zero_info(f"softmax in {'bf16' if self.bf16_head else 'the precision of the rest'}")
+
+    def training_step(self, batch: Window, batch_idx: int) -> Tensor:
+        if batch.first:
+            self._state = self.network.zero_state(batch.inputs.size(0))
+        outputs, dropped, state = self.network(batch.inputs, self._state)
+        self._state = tuple(part.detach() for part in state)
+        real = batch.following != PAD
+        with head_precision(outputs, self.bf16_head):
+            nats = self.network.negative_log_likelihood(dropped[real], batch.following[real])
+        # Each rank holds some of the streams; gradients are averaged over ranks, so the sum over
+        # the global batch needs the number of ranks as a factor.
+        tokens = real.sum()
+        everywhere = self.trainer.strategy.reduce(tokens.float(), reduce_op="sum")
+        loss = nats.sum() * self.trainer.world_size / everywhere
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=int(tokens))
+        if self.activation_regularization:
+            loss = loss + self.activation_regularization * dropped.float().square().mean()
+        if self.temporal_regularization and outputs.size(1) > 1:
+            loss = loss + self.temporal_regularization * outputs.float().diff(dim=1).square().mean()
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._begin(Reader(self.network, bf16_head=self.bf16_head))
+
+    def validation_step(self, batch: Window, batch_idx: int) -> None:
+        self._read(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._end("val", "validation")
+
+    def on_test_epoch_start(self) -> None:
+        self._begin(
+            Reader(
+                self.network,
+                cache=self.cache,
+                dynamic=self.dynamic,
+                bf16_head=self.bf16_head,
+            )
+        )
+
+    def test_step(self, batch: Window, batch_idx: int) -> None:
+        self._read(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._end("test", "test")
+
+    def predict_step(self, batch: list[str], batch_idx: int) -> list[float]:
+        """Natural log-probability of every text, read alone, its end mark included."""
+        return [sum(each) for each in self.generator.log_probs(batch)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["carried_state"] = [self._gathered(part) for part in self._state]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        parts = [part.to(self.device) for part in checkpoint.get("carried_state", [])]
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        self._state = tuple(part[rank::world_size] for part in parts)
+
+    def _gathered(self, part: Tensor) -> Tensor:
+        """The state of all streams, in their order, on every rank."""
+        world_size = self.trainer.world_size
+        if world_size == 1:
+            return part
+        size = torch.tensor(part.size(0), device=part.device)
+        most = int(self.trainer.strategy.all_gather(size).max())
+        padding = part.new_zeros(most - part.size(0), *part.shape[1:])
+        everywhere = self.trainer.strategy.all_gather(torch.cat([part, padding]))  # (ranks, N, ...)
+        return everywhere.transpose(0, 1).flatten(0, 1)[: self.data.batch_size].contiguous()
+
+    def _begin(self, reader: Reader) -> None:
+        self._reader = reader
+        self._nats = torch.zeros((), dtype=torch.float64)
+        self._tokens = 0
+
+    def _read(self, batch: Window) -> None:
+        assert self._reader is not None
+        self._nats += self._reader(batch).double().sum().cpu()
+        self._tokens += int((batch.following != PAD).sum())
+
+    def _end(self, prefix: str, split: str) -> None:
+        assert self._reader is not None
+        self._reader.restore()
+        self._reader = None
+        reduce = self.trainer.strategy.reduce
+        nats = float(reduce(self._nats.to(self.device), reduce_op="sum"))
+        tokens = int(reduce(torch.tensor(self._tokens, device=self.device), reduce_op="sum"))
+        self.results = perplexities(nats, tokens, self.data.size(split))
+        self.log(f"{prefix}_loss", nats / tokens, prog_bar=True)
+        for name, value in self.results.items():
+            self.log(f"{prefix}_{name}", value)
+        if prefix == "val" and not self.trainer.sanity_checking:
+            rank_zero_info(
+                f"epoch {self.current_epoch}: validation perplexity "
+                f"{self.results['token_perplexity']:.2f} a token, "
+                f"{self.results['word_perplexity']:.2f} a word, "
+                f"{self.results['bits_per_character']:.3f} bits per character"
+            )

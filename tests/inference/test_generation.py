@@ -1,0 +1,183 @@
+import pytest
+import torch
+
+from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
+from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import TextBeamSearch, TextGenerator, TextSampling
+from nlp_rnn.inference.generation import WINDOW, _until
+from nlp_rnn.models.language_model import LanguageModel
+
+TEXTS = ["the cat saw the dog .", "a dog saw a cat .", "the naïve dog ran", "a cat ran to the dog"]
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return Tokenizer.train(
+        TEXTS * 20, vocab_size=300, model_type="bpe", byte_fallback=True, normalization="identity"
+    )
+
+
+def build(vocabulary, **arguments):
+    torch.manual_seed(1)
+    network = LanguageModel(vocab_size=vocabulary.vocab_size, embedding_size=16, hidden_size=16)
+    return TextGenerator(network.eval(), vocabulary, **arguments)
+
+
+@pytest.fixture(scope="module")
+def generator(vocabulary):
+    return build(vocabulary)
+
+
+SEARCHES = [TextSampling(max_tokens=30), TextBeamSearch(max_tokens=12, beam_size=3)]
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: type(search).__name__)
+def test_a_text_begins_with_its_prompt(generator, search):
+    for prompt in ("the cat", "", "  two  spaces", "漢字"):
+        assert generator(prompt, search).startswith(prompt)
+    assert generator(["the", "a cat"], search)[1].startswith("a cat")
+    assert generator.generate([], search) == []
+
+
+def test_the_same_seed_gives_the_same_text(generator):
+    texts = [generator("the", TextSampling(max_tokens=30, seed=seed)) for seed in (3, 3, 4)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_several_samples_differ(generator):
+    (texts,) = generator.generate(["the"], TextSampling(max_tokens=30, num_samples=4))
+    assert len(set(texts)) == 4
+
+
+def test_greedy_does_not_depend_on_the_other_prompts(generator):
+    search = TextBeamSearch(beam_size=1, max_tokens=15)
+    prompts = ["the", "a dog saw a cat and", ""]
+    assert generator(prompts, search) == [generator(prompt, search) for prompt in prompts]
+
+
+def test_lengths_hold(generator):
+    text = generator("", TextSampling(max_tokens=9, min_tokens=9, top_p=1.0))
+    drawn = list(generator.stream("", TextSampling(max_tokens=9, min_tokens=9, top_p=1.0)))
+    assert 1 <= len(drawn) <= 9
+    assert text
+
+
+def test_a_stream_is_the_text_part_by_part(generator):
+    for seed in range(8):
+        search = TextSampling(max_tokens=40, temperature=1.5, top_p=1.0, seed=seed)
+        for prompt in ("the cat", ""):
+            streamed = prompt + "".join(generator.stream(prompt, search))
+            whole = generator(prompt, search)
+            # Bytes that make up no character are shown by the one and dropped by the other.
+            assert streamed.replace("�", "") == whole.replace("�", "")
+
+
+def test_words_are_streamed_with_their_spaces():
+    vocabulary = WordVocabulary.train(TEXTS, vocab_size=12)
+    generator = build(vocabulary)
+    search = TextSampling(max_tokens=10)
+    for prompt in ("the cat", ""):
+        assert prompt + "".join(generator.stream(prompt, search)) == generator(prompt, search)
+    assert generator.unknown("the zebra ran") == ["zebra"] + ["ran"] * (
+        UNK in vocabulary.encode("ran")
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "stop", "expected"),
+    [
+        (["ab", "c", "de"], [], "abcde"),
+        (["ab", "c", "de"], ["cd"], "ab"),
+        (["ab", "c", "de"], ["e", "bc"], "a"),
+        (["ab"], ["x" * 9], "ab"),
+        (["ab"], [""], "ab"),
+    ],
+)
+def test_a_stop_text_ends_it_wherever_the_parts_are_cut(parts, stop, expected):
+    assert "".join(_until(iter(parts), stop)) == expected
+
+
+def test_a_stop_text_ends_every_kind_of_output():
+    generator = build(WordVocabulary.train(TEXTS, vocab_size=12))
+    search = TextSampling(max_tokens=40, seed=2)
+    whole = generator("the", search)
+    stop = whole[10:13]
+    ended = TextSampling(max_tokens=40, seed=2, stop=[stop])
+    expected = whole[: whole.index(stop, 3)]
+    assert generator("the", ended) == expected
+    assert "the" + "".join(generator.stream("the", ended)) == expected
+
+
+def test_log_probs_are_those_of_reading_alone(generator):
+    texts = ["the cat saw", "", "a dog ran to the cat saw the dog . " * 60]
+    scored = generator.log_probs(texts, batch_size=2)
+    network = generator.network
+    for text, values in zip(texts, scored):
+        ids = [EOS, *generator.vocabulary.encode(text), EOS]
+        assert len(values) == len(generator.pieces(text)) == len(ids) - 1
+        tokens = torch.tensor([ids])
+        _, outputs, _ = network(tokens[:, :-1], network.zero_state(1))
+        expected = -network.negative_log_likelihood(outputs[0], tokens[0, 1:])
+        torch.testing.assert_close(torch.tensor(values), expected, rtol=1e-4, atol=1e-4)
+    assert len(scored[2]) > WINDOW
+
+
+def test_a_backward_model_reads_from_the_end(vocabulary, generator):
+    backward = build(vocabulary, direction="backward")
+    assert backward("saw the dog", TextSampling(max_tokens=8)).endswith("saw the dog")
+    text = "the cat saw"
+    ids = generator.vocabulary.encode(text)
+    reverse = generator.vocabulary.decode(ids[::-1])
+    assert (
+        sum(backward.log_probs([text])[0]) == pytest.approx(sum(generator.log_probs([reverse])[0]))
+        or generator.vocabulary.encode(reverse) != ids[::-1]
+    )
+    with pytest.raises(InputError, match="writes from the end"):
+        backward.stream("the")
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        (TextSampling(top_p=1.5), "top_p=1.5 is out of range"),
+        (TextSampling(temperature=0.0), "temperature=0.0 is out of range"),
+        (TextSampling(typical_p=0.0), "typical_p=0.0 is out of range"),
+        (TextSampling(max_tokens=0), "max_length=0 is out of range"),
+        (TextBeamSearch(beam_size=2, num_samples=3), "nbest=3 is out of range"),
+    ],
+)
+def test_what_is_out_of_range_is_named(generator, search, message):
+    with pytest.raises(InputError, match=message):
+        generator("the", search)
+
+
+def save(path, generator, **changes):
+    torch.save(
+        {
+            "nlp_rnn": {"task": "language_model", "format": 1},
+            "hyper_parameters": dict(generator.network.arguments),
+            "state_dict": {f"network.{k}": v for k, v in generator.network.state_dict().items()},
+            "LanguageModelData": {
+                "vocabulary": generator.vocabulary.to_bytes(),
+                "direction": generator.direction,
+                **changes,
+            },
+        },
+        path,
+    )
+    return path
+
+
+def test_a_checkpoint_gives_the_same_generator(generator, tmp_path):
+    again = TextGenerator.from_checkpoint(save(tmp_path / "lm.ckpt", generator))
+    assert again("the cat") == generator("the cat")
+
+
+def test_checkpoints_that_do_not_fit_are_named(generator, checkpoint, tmp_path):
+    other = WordVocabulary.train(TEXTS, vocab_size=12).to_bytes()
+    path = save(tmp_path / "lm.ckpt", generator, vocabulary=other)
+    with pytest.raises(InputError, match="vocabulary of 12 tokens, but its network has 300"):
+        TextGenerator.from_checkpoint(path)
+    with pytest.raises(InputError, match="task 'translate', but 'language_model' is wanted"):
+        TextGenerator.from_checkpoint(checkpoint)

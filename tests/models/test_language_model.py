@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from nlp_rnn.errors import InputError
+from nlp_rnn.models.language_model import LanguageModel
+
+SIZES = {"vocab_size": 30, "embedding_size": 12, "hidden_size": 12}
+CELLS = ["rnn_tanh", "rnn_relu", "gru", "lstm"]
+KINDS = [{"cell": cell} for cell in CELLS] + [
+    {"hidden_size": 20},
+    {"tied": False, "adaptive_cutoffs": [8, 16]},
+    {"layer_norm": True, "residual": True, "num_layers": 3},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_text_is_read_the_same_whole_in_windows_and_in_steps(kind):
+    model = LanguageModel(**{**SIZES, **kind}).eval()
+    tokens = torch.randint(4, 30, (3, 11))
+    _, whole, final = model(tokens, model.zero_state(3))
+    logits = model.decoder.project(whole)
+    state, parts = model.zero_state(3), []
+    for window in tokens.split(4, 1):
+        _, outputs, state = model(window, state)
+        parts.append(outputs)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    torch.testing.assert_close(state, final)
+    state = tuple(part.unsqueeze(1) for part in model.zero_state(3))
+    for t in range(11):
+        stepped, state = model.step(tokens[:, t : t + 1], state)
+        torch.testing.assert_close(stepped[:, 0].log_softmax(1), logits[:, t].log_softmax(1))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_parameter_gets_a_gradient(kind):
+    model = LanguageModel(**{**SIZES, "weight_dropout": 0.2, "type_dropout": 0.1, **kind})
+    tokens = torch.arange(30).view(2, 15)
+    _, outputs, _ = model(tokens, model.zero_state(2))
+    model.negative_log_likelihood(outputs.flatten(0, 1), tokens.flatten()).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert not parameter.requires_grad or parameter.grad is not None, name
+
+
+def test_arguments_rebuild_it():
+    model = LanguageModel(**SIZES, tied=False, adaptive_cutoffs=(8, 16))
+    again = LanguageModel(**model.arguments)
+    again.load_state_dict(model.state_dict())
+    assert model.arguments["adaptive_cutoffs"] == [8, 16]
+
+
+def test_tied_matrices_are_one():
+    decoder = LanguageModel(**SIZES).decoder
+    assert decoder.projection.weight is decoder.embedding.weight
+
+
+def test_what_excludes_each_other_is_refused():
+    with pytest.raises(InputError, match="adaptive softmax has no matrix"):
+        LanguageModel(**SIZES, adaptive_cutoffs=[8])
+    with pytest.raises(InputError, match="num_layers is 0"):
+        LanguageModel(**SIZES, num_layers=0)

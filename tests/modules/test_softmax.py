@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from nlp_rnn.errors import InputError
+from nlp_rnn.modules.softmax import AdaptiveSoftmax, Softmax
+
+HEADS = [lambda: Softmax(12, 50), lambda: AdaptiveSoftmax(12, 50, cutoffs=[10, 30])]
+
+
+@pytest.mark.parametrize("make", HEADS)
+def test_the_loss_is_that_of_the_logits(make):
+    head, outputs, targets = make(), torch.randn(7, 12), torch.randint(50, (7,))
+    log_probs = head(outputs).log_softmax(1)
+    expected = -log_probs[torch.arange(7), targets]
+    torch.testing.assert_close(head.negative_log_likelihood(outputs, targets), expected)
+    torch.testing.assert_close(head(outputs.view(7, 1, 12))[:, 0], head(outputs))
+
+
+def test_adaptive_log_probabilities_are_normalised():
+    head = AdaptiveSoftmax(12, 50, cutoffs=[10, 30])
+    torch.testing.assert_close(head(torch.randn(2, 3, 12)).exp().sum(2), torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("cutoffs", [[0], [50], [20, 10], [10, 10]])
+def test_cutoffs_rise_within_the_vocabulary(cutoffs):
+    with pytest.raises(InputError, match="have to rise between 0 and the vocabulary's 50"):
+        AdaptiveSoftmax(12, 50, cutoffs=cutoffs)

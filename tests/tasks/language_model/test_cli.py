@@ -1,0 +1,227 @@
+"""The whole task through its command line, on a text made up in a folder."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import TextGenerator
+from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
+
+SMALL = [
+    "--network.vocab_size=27",
+    "--network.embedding_size=16",
+    "--network.hidden_size=16",
+    "--network.embedding_dropout=0.1",
+    "--network.dropout=0.1",
+    "--network.output_dropout=0.1",
+    "--data.batch_size=4",
+    "--data.window=[8,12]",
+    "--data.eval_batch_size=3",
+    "--model.optimization.learning_rate=0.02",
+    "--model.optimization.warmup_steps=5",
+    "--averaging.decay=0.8",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Plain text in three splits: the second word of a line follows from its first."""
+    folder = tmp_path_factory.mktemp("text")
+    animals = {"dog": "barks", "cat": "purrs", "cow": "moos", "owl": "hoots"}
+    rng = random.Random(0)
+    for split, count in (("train", 150), ("validation", 25), ("test", 25)):
+        lines = []
+        for _ in range(count):
+            animal = rng.choice(list(animals))
+            lines.append(f"the {animal} {animals[animal]} at {rng.choice(['noon', 'night'])}")
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.getbasetemp() / "tokenizers"))
+
+
+def fit(folder, root, *flags):
+    common = [f"--data.dataset={folder}", f"--trainer.default_root_dir={root}"]
+    return LanguageModelCLI(["fit", *common, *SMALL, *flags])
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("trained")
+    os.environ["NLP_RNN_CACHE"] = str(root / "tokenizers")
+    fit(folder, root, "--trainer.max_epochs=6")
+    return root / "language_model" / "version_0" / "checkpoints" / "best.ckpt"
+
+
+def test_training_learns_what_follows_from_what(trained):
+    generator = TextGenerator.from_checkpoint(trained)
+    likely, unlikely = map(
+        sum, generator.log_probs(["the owl hoots at noon", "the owl moos at noon"])
+    )
+    assert likely > unlikely + 2
+
+
+def test_a_checkpoint_alone_names_and_scores_its_data(trained, folder, capsys):
+    cli = LanguageModelCLI(["test", f"--ckpt_path={trained}", "--data.eval_batch_size=1"])
+    printed = capsys.readouterr().out
+    assert folder.name in "".join(printed.split())
+    assert "1 streams with their state carried" in " ".join(printed.split())
+    # One pass over the whole text by the network alone gives the same.
+    generator = TextGenerator.from_checkpoint(trained)
+    lines = (folder / "test.txt").read_text().splitlines()
+    ids = [3] + [i for line in lines for i in [*generator.vocabulary.encode(line), 3]]
+    tokens = torch.tensor([ids])
+    network = generator.network
+    _, outputs, _ = network(tokens[:, :-1], network.zero_state(1))
+    nats = network.negative_log_likelihood(outputs[0], tokens[0, 1:]).detach().double()
+    assert cli.model.results["token_perplexity"] == pytest.approx(float(nats.mean().exp()), 1e-4)
+    words = sum(len(line.split()) + 1 for line in lines)
+    assert cli.model.results["word_perplexity"] == pytest.approx(
+        float((nats.sum() / words).exp()), 1e-4
+    )
+
+
+def test_cache_and_dynamic_evaluation_are_options_of_test(trained):
+    plain = LanguageModelCLI(["test", f"--ckpt_path={trained}"]).model.results
+    changed = LanguageModelCLI(
+        [
+            "test",
+            f"--ckpt_path={trained}",
+            "--model.cache.size=50",
+            "--model.dynamic.learning_rate=0.1",
+        ]
+    ).model.results
+    assert changed["token_perplexity"] != plain["token_perplexity"]
+    assert changed["token_perplexity"] < 2 * plain["token_perplexity"]
+
+
+def test_predict_writes_a_log_probability_per_line(trained, folder, tmp_path):
+    output = tmp_path / "scores.txt"
+    LanguageModelCLI(["predict", f"--ckpt_path={trained}", f"--output={output}"])
+    found = [float(line) for line in output.read_text().splitlines()]
+    lines = (folder / "test.txt").read_text().splitlines()
+    expected = [sum(each) for each in TextGenerator.from_checkpoint(trained).log_probs(lines)]
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_loads_in_a_fresh_process_without_lightning(trained, tmp_path):
+    shutil.copy(trained, tmp_path / "moved.ckpt")
+    program = (
+        "import sys; from nlp_rnn import TextGenerator;"
+        "print(TextGenerator.from_checkpoint('moved.ckpt')('the dog'));"
+        "assert 'lightning' not in sys.modules and 'datasets' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.startswith("the dog")
+
+
+class _CtrlC(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("step", [2, 20, 33])
+def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, monkeypatch):
+    flags = ["--trainer.max_epochs=2", "--trainer.val_check_interval=0.5"]
+    fit(folder, tmp_path / "whole", *flags)
+    expected = torch.load(tmp_path / "whole/language_model/version_0/checkpoints/last.ckpt")
+    instantiate = LanguageModelCLI._instantiate_trainer
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            LanguageModelCLI,
+            "_instantiate_trainer",
+            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(step)]),
+        )
+        with pytest.raises(Stopped):
+            fit(folder, tmp_path / "parts", *flags)
+    stopped = tmp_path / "parts/language_model/version_0/checkpoints/last.ckpt"
+    assert torch.load(stopped)["global_step"] == step + 1
+    fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
+    resumed = torch.load(stopped)
+    assert resumed["global_step"] == expected["global_step"]
+    for name, value in expected["current_model_state"].items():
+        assert torch.equal(value, resumed["current_model_state"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--data.batch_size=5000"], "cannot be read as 5000 streams"),
+        (["--data.window=[0]"], "give one or more lengths"),
+        (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
+        (["--data.column=sentence", "--data.dataset=topics"], "topics has the column text"),
+    ],
+)
+def test_mistakes_are_named(folder, tmp_path, flags, message):
+    with pytest.raises(InputError, match=message):
+        fit(folder, tmp_path, *flags)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--data.tokenizer=word", "--network.vocab_size=16"],
+        ["--data.unit=document", "--data.direction=backward"],
+        ["--network.tied=false", "--network.adaptive_cutoffs=[10]"],
+        ["--network.cell=rnn_relu", "--model.optimization.learning_rate=0.002"],
+        ["--network.weight_dropout=0.2", "--network.type_dropout=0.1"],
+        ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
+        ["--model.head_precision=bf16"],
+    ],
+    ids=str,
+)
+def test_every_option_trains(folder, tmp_path, flags):
+    cli = fit(folder, tmp_path, "--trainer.max_epochs=2", *flags)
+    assert 1 < cli.model.results["token_perplexity"] < 25
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_weights_of_one(folder, tmp_path):
+    flags = [
+        *("fit", f"--data.dataset={folder}", *SMALL, "--trainer.max_epochs=2"),
+        *(f"--network.{name}=0" for name in ("embedding_dropout", "dropout", "output_dropout")),
+    ]
+    two = ["--trainer.strategy=ddp", "--trainer.devices=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    for name, extra in (("one", []), ("two", two)):
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "nlp_rnn.tasks.language_model",
+                *flags,
+                *extra,
+                f"--trainer.default_root_dir={tmp_path / name}",
+            ],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+    last = Path("language_model/version_0/checkpoints/last.ckpt")
+    expected, found = torch.load(tmp_path / "one" / last), torch.load(tmp_path / "two" / last)
+    assert expected["global_step"] == found["global_step"]
+    for name, value in expected["current_model_state"].items():
+        torch.testing.assert_close(found["current_model_state"][name], value, rtol=0, atol=1e-5)
+    for one, both in zip(expected["carried_state"], found["carried_state"]):
+        torch.testing.assert_close(both, one, rtol=0, atol=1e-5)

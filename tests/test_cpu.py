@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from nlp_rnn.cpu import tune_cpu
+
+
+@pytest.fixture(autouse=True)
+def _put_back():
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def test_products_stay_accurate():
+    tune_cpu()
+    left, right = torch.randn(2, 300, 300)
+    exact = left.double() @ right.double()
+    assert (left @ right - exact).abs().max() / exact.abs().max() < 1e-5
+
+
+def test_a_choice_that_was_made_is_kept():
+    torch.set_float32_matmul_precision("high")
+    tune_cpu()
+    assert torch.get_float32_matmul_precision() == "high"
+
+
+def test_what_would_round_to_bf16_is_not_used(monkeypatch):
+    monkeypatch.setattr("nlp_rnn.cpu._product_error", lambda: 1e-3)
+    torch.set_float32_matmul_precision("highest")
+    tune_cpu()
+    assert torch.get_float32_matmul_precision() == "highest"

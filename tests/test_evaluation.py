@@ -1,0 +1,121 @@
+import math
+
+import pytest
+import torch
+
+from nlp_rnn.data.streams import Streams, WindowBatches, side_by_side
+from nlp_rnn.errors import InputError
+from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache, Reader, TextSize, perplexities
+from nlp_rnn.models.language_model import LanguageModel
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return LanguageModel(vocab_size=20, embedding_size=8, hidden_size=8).eval()
+
+
+@pytest.fixture
+def text():
+    return torch.randint(4, 20, (61,), generator=torch.Generator().manual_seed(1))
+
+
+def read(model, text, *, rows=1, length=10, **arguments):
+    """Nats of every token in the order of the text, and the reader."""
+    streams = side_by_side(text, rows)
+    reader = Reader(model, **arguments)
+    batches = WindowBatches(streams.size(1) - 1, lengths=[length])
+    nats = torch.cat([reader(Streams(streams)[window]) for (window,) in batches], 1)
+    return nats, reader
+
+
+def test_cutting_a_text_differently_changes_nothing(model, text):
+    whole, _ = read(model, text, length=60)
+    _, outputs, _ = model(text[None, :-1], model.zero_state(1))
+    expected = model.negative_log_likelihood(outputs[0], text[1:])
+    torch.testing.assert_close(whole[0], expected)
+    for length in (1, 7, 32):
+        torch.testing.assert_close(read(model, text, length=length)[0], whole)
+
+
+def test_streams_count_every_token_once(model, text):
+    nats, _ = read(model, text, rows=7)
+    assert int((nats > 0).sum()) == 60
+
+
+def test_the_cache_equals_its_definition(model, text):
+    cache = NeuralCache(size=6, flatness=0.7, share=0.3)
+    _, outputs, _ = model(text[None, :-1], model.zero_state(1))
+    hidden, words = outputs[0].detach(), text[1:]
+    plain = model.negative_log_likelihood(hidden, words).detach()
+    expected = []
+    for t in range(60):
+        past = range(max(0, t - 6), t)
+        if not past:
+            expected.append(float(plain[t]))
+            continue
+        weights = [math.exp(0.7 * float(hidden[t] @ hidden[i])) for i in past]
+        same = sum(w for w, i in zip(weights, past) if words[i] == words[t])
+        expected.append(-math.log(0.7 * math.exp(-plain[t]) + 0.3 * same / sum(weights)))
+    for length in (4, 25, 60):
+        nats, _ = read(model, text, length=length, cache=cache)
+        torch.testing.assert_close(nats[0], torch.tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_the_cache_helps_where_words_come_back(model):
+    text = torch.tensor([4, 5, 6, 7] * 20)
+    plain, _ = read(model, text)
+    cached, _ = read(model, text, cache=NeuralCache(size=50, flatness=1.0))
+    assert cached.mean() < plain.mean()
+
+
+def test_dynamic_evaluation_learns_in_inference_mode_and_puts_the_weights_back(model):
+    text = torch.tensor([4, 5, 6, 7] * 20)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.inference_mode():
+        plain, _ = read(model, text.clone())
+        nats, reader = read(model, text, dynamic=DynamicEvaluation(learning_rate=1.0, decay=0.01))
+        # The first window is scored before anything is learnt from it.
+        torch.testing.assert_close(nats[:, :10], plain[:, :10])
+        assert nats[:, 40:].mean() < plain[:, 40:].mean() - 0.1
+        assert not torch.equal(
+            model.state_dict()["decoder.embedding.weight"], before["decoder.embedding.weight"]
+        )
+        reader.restore()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_both_together(model):
+    text = torch.tensor([4, 5, 6, 7] * 20)
+    dynamic = DynamicEvaluation(learning_rate=1.0)
+    alone, first = read(model, text, dynamic=dynamic)
+    first.restore()
+    both, _ = read(model, text, dynamic=dynamic, cache=NeuralCache(size=50, flatness=1.0))
+    assert both.mean() < alone.mean()
+
+
+def test_one_likelihood_in_four_units():
+    found = perplexities(100 * math.log(8), 100, TextSize(words=50, characters=300, bytes=600))
+    assert found == pytest.approx(
+        {
+            "token_perplexity": 8,
+            "word_perplexity": 64,
+            "bits_per_character": 1,
+            "bits_per_byte": 0.5,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: NeuralCache(size=-1),
+        lambda: NeuralCache(share=1.0),
+        lambda: DynamicEvaluation(learning_rate=-1.0),
+        lambda: DynamicEvaluation(decay=1.0),
+        lambda: DynamicEvaluation(clip=0.0),
+    ],
+)
+def test_values_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError):
+        wrong()
