@@ -51,9 +51,14 @@ class Batch(NamedTuple):
     target: Tensor
 
     @property
+    def real(self) -> Tensor:
+        """Where there is a token to predict, (N, T)."""
+        return self.target[:, 1:] != 0
+
+    @property
     def target_lengths(self) -> Tensor:
         """Real tokens to predict, (N,)."""
-        return (self.target[:, 1:] != 0).sum(1)
+        return self.real.sum(1)
 
 
 def load_corpus(dataset: str, *, vocab_size: int) -> Corpus:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from nlp_rnn.cpu import tune_cpu
+
 __all__ = [
     "PRECISIONS",
     "arguments",
@@ -67,8 +69,9 @@ def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentP
 
 
 def machine(threads: int) -> str:
-    """What the numbers were measured on; also sets the number of threads."""
+    """What the numbers were measured on; also sets up the process as the product's commands do."""
     torch.set_num_threads(threads)
+    tune_cpu()
     found = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
     flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in _flags()]
     return (

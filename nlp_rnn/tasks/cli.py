@@ -165,6 +165,7 @@ def run(cli: Any) -> None:
     Args:
         cli: called without arguments.
     """
+    logging.getLogger("sacrebleu").setLevel(logging.ERROR)  # of detokenised text it asks to be that
     for message in (
         ".*does not have many workers.*",
         ".*logs directory .* exists.*",
