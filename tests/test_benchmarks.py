@@ -12,16 +12,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a script folder, not part 
 
 from benchmarks import (
     decode_translation,
+    generate,
     macs,
     memory,
     peers_translation,
     timing,
+    train_language_model,
     train_translation,
 )
 from benchmarks.corpus import Batch, Corpus, collate, load_corpus, training_batches
 from nlp_rnn.data.tokenizer import EOS, Tokenizer
-from nlp_rnn.inference import BeamSearch, Translator
+from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.inference import BeamSearch, TextGenerator, Translator
 from nlp_rnn.models.ensemble import Ensemble
+from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.models.seq2seq import Seq2Seq
 
 WORDS = "the cat dog sees a house and runs to that old tree".split()  # noqa: SIM905
@@ -203,3 +207,38 @@ def test_peers_in_turn(
     assert set(mine.decoding) == {"greedy", "beam 5"}
     peers_translation.report(results, {"OpenNMT-py": 1, "tiny": 1})
     assert "x OpenNMT-py highest" in capsys.readouterr().out
+
+
+def test_train_language_model(capsys: pytest.CaptureFixture[str]) -> None:
+    vocab_size, windows = train_language_model.load("topics", "text", streams=4, window=6)
+    sizes = (vocab_size, 8, 4)
+    variants = {
+        "example, highest": train_language_model.example(*sizes, "highest"),
+        "ours": train_language_model.ours(*sizes, "highest", bf16=False, weight_dropout=0.2),
+    }
+    seconds = train_language_model.measure(variants, windows[:40], updates=3, rounds=2)
+    assert all(len(times) == 2 for times in seconds.values())
+    assert "loss at the end" in capsys.readouterr().out
+
+
+def test_ours_and_the_example_are_one_model_without_dropout() -> None:
+    vocab_size, (window, *_) = train_language_model.load("topics", "text", streams=4, window=6)
+    ours = train_language_model.ours(vocab_size, 8, 4, "highest", bf16=False)
+    example = train_language_model.example(vocab_size, 8, 4, "highest")
+    assert isinstance(example.network, train_language_model.Example)
+    decoder = ours.network.eval().decoder
+    with torch.no_grad():
+        example.network.eval().embedding.weight.copy_(decoder.embedding.weight)
+        for number, layer in enumerate([*decoder.lower.layers, *decoder.upper.layers]):
+            for name, value in layer.named_parameters():
+                getattr(example.network.rnn, name.replace("l0", f"l{number}")).copy_(value)
+    expected, _ = example.loss(window, example.start)
+    torch.testing.assert_close(ours.loss(window, ours.start)[0], expected)
+
+
+def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
+    words = WordVocabulary([f"word{number}" for number in range(20)])
+    network = LanguageModel(vocab_size=24, embedding_size=8, hidden_size=8).eval()
+    speeds = generate.measure(TextGenerator(network, words), [3, 9], rounds=1, batch_size=2)
+    assert set(speeds) == {3, 9}
+    assert "9 tokens / 3 tokens" in capsys.readouterr().out
