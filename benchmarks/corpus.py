@@ -11,7 +11,7 @@ import datasets
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlp_rnn.data.batching import MULTIPLE, TokenBatches, pad
+from nlp_rnn.data.batching import MULTIPLE, TokenBatches, pad, real_positions
 from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 
@@ -52,13 +52,13 @@ class Batch(NamedTuple):
 
     @property
     def real(self) -> Tensor:
-        """Where there is a token to predict, (N, T)."""
-        return self.target[:, 1:] != 0
+        """What meets the softmax: see `real_positions`, (M,)."""
+        return real_positions(self.target[:, 1:])
 
     @property
     def target_lengths(self) -> Tensor:
         """Real tokens to predict, (N,)."""
-        return self.real.sum(1)
+        return (self.target[:, 1:] != 0).sum(1)
 
 
 def load_corpus(dataset: str, *, vocab_size: int) -> Corpus:

@@ -38,12 +38,13 @@ from benchmarks.timing import (
     ratio,
     take_turns,
 )
+from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.attention import Memory
 from nlp_rnn.tasks.optimization import Optimization
 
 Forward = Callable[[Seq2Seq, Batch], Tensor]
-"""Teacher forcing: logits (M, V) at the M real target positions."""
+"""Teacher forcing: logits (M, V) at the target positions that count."""
 
 
 class Variant(NamedTuple):
@@ -65,7 +66,7 @@ class Variant(NamedTuple):
 def at_once(network: Seq2Seq, batch: Batch) -> Tensor:
     """As the network does it."""
     outputs, _ = network(batch.source, batch.lengths, batch.target[:, :-1])
-    return network.decoder.project(outputs[batch.real])
+    return network.decoder.project(outputs.flatten(0, 1)[batch.real])
 
 
 def step_by_step(network: Seq2Seq, batch: Batch) -> Tensor:
@@ -76,7 +77,7 @@ def step_by_step(network: Seq2Seq, batch: Batch) -> Tensor:
     for tokens in batch.target[:, :-1].split(1, dim=1):  # (N, 1)
         output, state, _ = decoder(tokens, state, Memory(*memory))
         logits.append(decoder.project(output))
-    return torch.cat(logits, 1)[batch.real]
+    return torch.cat(logits, 1).flatten(0, 1)[batch.real]
 
 
 def lean_loop(network: Seq2Seq, batch: Batch) -> Tensor:
@@ -87,7 +88,7 @@ def lean_loop(network: Seq2Seq, batch: Batch) -> Tensor:
     for embedded in decoder.embed(batch.target[:, :-1]).split(1, dim=1):  # (N, 1, E)
         output, state, _ = decoder.advance(embedded, embedded, state, Memory(*memory))
         outputs.append(output)
-    return decoder.project(decoder.output_dropout(torch.cat(outputs, 1))[batch.real])
+    return decoder.project(decoder.output_dropout(torch.cat(outputs, 1)).flatten(0, 1)[batch.real])
 
 
 def check_equal(network: Seq2Seq, batch: Batch) -> None:
@@ -103,10 +104,10 @@ def check_equal(network: Seq2Seq, batch: Batch) -> None:
 def update(variant: Variant, batch: Batch) -> None:
     """One training step, with the loss of the translation task."""
     network, optimizer = variant.network, variant.optimizer
-    following = batch.target[:, 1:][batch.real]
+    following = batch.target[:, 1:].flatten()[batch.real]
     with precision(variant.precision):
         logits = variant.forward(network, batch).float()
-        loss = F.cross_entropy(logits, following, label_smoothing=0.1)
+        loss = F.cross_entropy(logits, following, ignore_index=PAD, label_smoothing=0.1)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

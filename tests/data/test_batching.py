@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad, real_positions
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import InputError
 
@@ -249,3 +249,14 @@ class TestResumableLoader:
         before = torch.get_rng_state()
         list(loader())
         assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("multiple", [1, 4, 64])
+def test_real_positions_come_in_few_numbers(multiple):
+    tokens, lengths = pad([[7] * length for length in (3, 9, 1, 12)])
+    found = real_positions(tokens, multiple=multiple)
+    total = int(lengths.sum())
+    assert (tokens.flatten()[found[:total]] == 7).all()
+    assert (tokens.flatten()[found[total:]] == 0).all()
+    assert len(found) == min(tokens.numel(), -(-total // multiple) * multiple)
+    assert len(set(found.tolist())) == len(found)

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from nlp_rnn.data.batching import real_positions
+from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import Score, translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -95,13 +97,17 @@ class TranslationTask(Task):
         """Summed cross-entropy, and over how many target tokens."""
         outputs, _ = self.network(batch.source, batch.lengths, batch.target[:, :-1])
         following = batch.target[:, 1:]
-        real = following != 0
         # Padding is left out before the projection, which is the largest product of all.
-        logits = self.network.decoder.project(outputs[real]).float()
+        real = real_positions(following)
+        logits = self.network.decoder.project(outputs.flatten(0, 1)[real]).float()
         loss = F.cross_entropy(
-            logits, following[real], label_smoothing=label_smoothing, reduction="sum"
+            logits,
+            following.flatten()[real],
+            ignore_index=PAD,
+            label_smoothing=label_smoothing,
+            reduction="sum",
         )
-        return loss, real.sum()
+        return loss, (following != PAD).sum()
 
     def _write(self, batch: Batch, search: BeamSearch) -> None:
         found = self.translator.translate(batch.sources, search)
