@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.optimization import Optimization
 
 
@@ -39,3 +40,19 @@ def test_the_schedule_drives_the_optimizer() -> None:
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"warmup_steps": -1},
+        {"final_share": 2.0},
+        {"beta2": 1.0},
+        {"weight_decay": -0.1},
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(values))):
+        Optimization(**values)
