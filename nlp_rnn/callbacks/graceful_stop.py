@@ -37,10 +37,10 @@ class GracefulStop(Checkpoint):
     ) -> None:
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             path = Path(trainer.checkpoint_callback.dirpath or ".") / "last.ckpt"  # type: ignore[union-attr]
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(path, weights_only=False)
             self._restore()
             raise Stopped(
-                f"stopped at update {trainer.global_step}; resume with --ckpt_path {path}"
+                f"stopped at update {trainer.global_step}; resume with fit --ckpt_path {path}"
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

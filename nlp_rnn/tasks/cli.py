@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
     Callback,
@@ -34,7 +35,8 @@ class TaskCLI(LightningCLI):
     """Builds the network from ``--network.*`` and hands it to the task as ``model.network``.
 
     With ``--ckpt_path`` the network's arguments come from the checkpoint, and so does the data it
-    was trained on wherever neither a config nor a flag names another.
+    was trained on wherever neither a config nor a flag names another. `fit` goes on with all
+    settings of the run that wrote it, and in its folder.
 
     Args:
         task: the Lightning module's class.
@@ -72,7 +74,9 @@ class TaskCLI(LightningCLI):
         self.callbacks = callbacks
         given = list(sys.argv[1:] if args is None else args)
         if given[:1] == ["fit"] and not _names(given, "-c", "--config", "--data.dataset"):
-            given[1:1] = ["--config", str(example)]
+            resumed = Path(_value(given, "--ckpt_path") or "")
+            config = _config_of(resumed, task.name) if resumed.is_file() else example
+            given[1:1] = ["--config", str(config)]
         super().__init__(
             task,
             data,
@@ -80,7 +84,12 @@ class TaskCLI(LightningCLI):
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
-            parser_kwargs={"prog": f"python -m nlp_rnn.tasks.{task.name}"},
+            parser_kwargs={
+                "prog": f"python -m nlp_rnn.tasks.{task.name}",
+                "allow_abbrev": False,  # an option cut short may be another one's name
+                # Of each, as argparse would answer every typing error with hundreds of options.
+                **{name: {"usage": "%(prog)s [options]"} for name in self.subcommands()},
+            },
             load_from_checkpoint_support=False,
             args=given,
         )
@@ -119,10 +128,8 @@ class TaskCLI(LightningCLI):
         arguments = checkpoint["hyper_parameters"]
         remembered = checkpoint[self.data_class.__qualname__]
         data = {name: remembered.get(name) for name in self.data_class.described}
-        resumed = {"checkpoint.dirpath": str(Path(path).parent)} if subcommand == "fit" else {}
         self._subcommand_parsers[subcommand].set_defaults(
             {
-                **resumed,  # in its own folder, where the best score so far is known
                 **{f"network.{name}": value for name, value in arguments.items()},
                 **{f"data.{name}": value for name, value in data.items() if value is not None},
             }
@@ -135,6 +142,9 @@ class TaskCLI(LightningCLI):
                     f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
                     "out"
                 )
+        if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
+            # Its own folder, where the best score so far is known.
+            self.config.fit.checkpoint.dirpath = str(Path(path).parent)
 
     def _parse_ckpt_path(self) -> None:
         """Done in `parse_arguments`, for the network instead of the model."""
@@ -172,6 +182,7 @@ def run(cli: Any) -> None:
         ".*callbacks used to create the checkpoint need to be provided.*",
         ".*custom batch sampler .* for prediction.*",
         ".*LeafSpec.*",
+        ".*recommended to use .*sync_dist=True.*",  # scores are of all processes' texts already
     ):
         warnings.filterwarnings("ignore", message)
     # One logger of Lightning says what a user needs and what nobody does.
@@ -185,8 +196,12 @@ def run(cli: Any) -> None:
         _stop(f"error: {error}", 2)
     except DivergedError as error:
         _stop(f"training diverged at {error}", 1)
+    except MisconfigurationException as error:  # of the --trainer options, in Lightning's words
+        _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
     except Stopped as stopped:
         _stop(str(stopped), 130)
+    except KeyboardInterrupt:  # before the first update or after the last
+        raise SystemExit(130) from None
 
 
 def _stop(message: str, code: int) -> None:
@@ -196,3 +211,27 @@ def _stop(message: str, code: int) -> None:
 
 def _names(args: Sequence[str], *options: str) -> bool:
     return any(arg.split("=")[0] in options for arg in args)
+
+
+def _value(args: Sequence[str], option: str) -> str | None:
+    """What follows an option, after a space or an equals sign."""
+    for arg, following in zip(args, [*args[1:], ""]):
+        if arg.split("=")[0] == option:
+            return arg.partition("=")[2] or following
+    return None
+
+
+def _config_of(checkpoint: Path, task: str) -> Path:
+    """The config of the run that wrote a checkpoint.
+
+    Raises:
+        InputError: the checkpoint is not where it was written, or of no use.
+    """
+    config = checkpoint.parent.parent / "config.yaml"
+    if not config.is_file():
+        open_checkpoint(checkpoint, task=task)
+        raise InputError(
+            f"{config}, the settings that {checkpoint} was trained with, does not exist: name "
+            "them with --config"
+        )
+    return config

@@ -21,6 +21,7 @@ from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.tasks.base import DivergedError
+from nlp_rnn.tasks.cli import run
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
@@ -126,6 +127,47 @@ def test_another_network_than_the_checkpoint_has_is_refused(trained: Path) -> No
         TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--network.hidden_size=64"])
 
 
+def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "version_0"
+    shutil.copytree(trained.parent, run)
+    last, root = run / "checkpoints/last.ckpt", f"--trainer.default_root_dir={tmp_path}"
+    cli = TranslateCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=13", root])
+    assert cli.trainer.current_epoch == 13
+    assert cli.trainer.checkpoint_callback.dirpath == str(last.parent)
+    (run / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"config\.yaml.* does not exist: name them with --config"):
+        TranslateCLI(["fit", f"--ckpt_path={last}"])
+    (run / "checkpoints/cut.ckpt").write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        TranslateCLI(["fit", f"--ckpt_path={run / 'checkpoints/cut.ckpt'}"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["--network.hidden=32"], "unrecognized arguments: --network.hidden=32"),
+        (["--network.hiden_size=32"], "unrecognized arguments: --network.hiden_size=32"),
+        (["--network.cell=grru"], "network.cell"),
+    ],
+)
+def test_a_misspelt_option_is_said_shortly(
+    flags: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        TranslateCLI(["fit", *flags])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr().err
+    assert wanted in printed
+    assert len(printed.splitlines()) <= 5
+
+
+def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: TranslateCLI(["fit", "--trainer.max_epochs=-3"]))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: `max_epochs` must be")
+
+
 def test_evaluation_without_a_checkpoint_is_refused() -> None:
     with pytest.raises(InputError, match="needs a trained model"):
         TranslateCLI(["test"])
@@ -172,11 +214,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     def press_ctrl_c(loss: torch.Tensor) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="resume with --ckpt_path"):
+    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="with fit --ckpt_path"):
         fit(corpus, tmp_path / "parts", *flags)
     stopped = tmp_path / "parts/translate/version_0/checkpoints/last.ckpt"
     assert torch.load(stopped)["global_step"] == step + 1
-    fit(corpus, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
+    TranslateCLI(["fit", f"--ckpt_path={stopped}"])  # with the settings of that run
     resumed = torch.load(tmp_path / "parts/translate/version_0/checkpoints/last.ckpt")
 
     assert resumed["global_step"] == expected["global_step"] == whole.trainer.global_step
