@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO
 from torch import nn
 
 from nlp_rnn.callbacks import Averaging, GracefulStop
@@ -27,6 +28,7 @@ from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task
 from nlp_rnn.tasks.data import TaskData
+from nlp_rnn.tasks.saving import DurableCheckpointIO
 
 __all__ = ["TaskCLI", "run"]
 
@@ -166,6 +168,10 @@ class TaskCLI(LightningCLI):
         extra = [*callbacks, *self.callbacks, GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
+        plugins = config.get("plugins") or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(each, CheckpointIO) for each in plugins):
+            config["plugins"] = [*plugins, DurableCheckpointIO()]
         return super()._instantiate_trainer(config, extra)
 
 

@@ -22,6 +22,7 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.cli import run
+from nlp_rnn.tasks.saving import DurableCheckpointIO
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
@@ -140,6 +141,11 @@ def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path
     (run / "checkpoints/cut.ckpt").write_bytes(last.read_bytes()[:-100])
     with pytest.raises(InputError, match="not a readable checkpoint"):
         TranslateCLI(["fit", f"--ckpt_path={run / 'checkpoints/cut.ckpt'}"])
+
+
+def test_checkpoints_are_saved_durably(corpus: Path, tmp_path: Path) -> None:
+    cli = fit(corpus, tmp_path, "--trainer.max_steps=1")
+    assert isinstance(cli.trainer.strategy.checkpoint_io, DurableCheckpointIO)
 
 
 @pytest.mark.parametrize(
