@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
 from torch import nn
 
-from nlp_rnn.callbacks import Averaging, GracefulStop
+from nlp_rnn.callbacks import Averaging, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cpu import tune_cpu
@@ -109,7 +109,6 @@ class TaskCLI(LightningCLI):
                 "checkpoint.monitor": self.monitor,
                 "checkpoint.mode": self.mode,
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
                 "early_stopping.monitor": self.monitor,
                 "early_stopping.mode": self.mode,
@@ -165,7 +164,7 @@ class TaskCLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         if self.subcommand != "fit":  # Averaging, stopping and saving belong to training.
             return self.trainer_class(**config)
-        extra = [*callbacks, *self.callbacks, GracefulStop()]
+        extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
         plugins = config.get("plugins") or []

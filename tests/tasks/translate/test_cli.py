@@ -62,7 +62,10 @@ def test_training_learns_and_logs(trained: Path) -> None:
     assert len(bleu) == 12
     assert max(bleu) > 60 > bleu[0]
     assert (trained / "best.ckpt").exists()
-    assert (trained / "last.ckpt").exists()
+    last = torch.load(trained / "last.ckpt")
+    assert last["epoch"] == 11, "the last, whether or not it is the best"
+    (kept,) = (state for name, state in last["callbacks"].items() if "ModelCheckpoint" in name)
+    assert float(kept["best_model_score"]) == pytest.approx(max(bleu), abs=1e-3)
 
 
 def test_checkpoint_alone_names_and_scores_its_data(
@@ -135,6 +138,7 @@ def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path
     cli = TranslateCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=13", root])
     assert cli.trainer.current_epoch == 13
     assert cli.trainer.checkpoint_callback.dirpath == str(last.parent)
+    assert torch.load(last)["epoch"] == 12
     (run / "config.yaml").unlink()
     with pytest.raises(InputError, match=r"config\.yaml.* does not exist: name them with --config"):
         TranslateCLI(["fit", f"--ckpt_path={last}"])
