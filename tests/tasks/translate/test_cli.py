@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -150,6 +151,17 @@ def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path
 def test_checkpoints_are_saved_durably(corpus: Path, tmp_path: Path) -> None:
     cli = fit(corpus, tmp_path, "--trainer.max_steps=1")
     assert isinstance(cli.trainer.strategy.checkpoint_io, DurableCheckpointIO)
+
+
+@pytest.mark.parametrize(("flag", "said"), [("bf16-mixed", True), ("32-true", False)])
+def test_slow_bf16_is_warned_of(
+    corpus: Path, tmp_path: Path, monkeypatch, caplog, flag: str, said: bool
+) -> None:
+    monkeypatch.setattr("nlp_rnn.cpu.CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    with caplog.at_level(logging.INFO):
+        fit(corpus, tmp_path, "--trainer.max_steps=1", f"--trainer.precision={flag}")
+    assert ("no bf16 instructions" in caplog.text) == said
 
 
 @pytest.mark.parametrize(
