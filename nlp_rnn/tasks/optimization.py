@@ -74,6 +74,19 @@ class Optimization:
         )
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
 
+    def adopt(self, schedule: LambdaLR) -> None:
+        """Put these values in place of those that a checkpoint restored, at the same update.
+
+        Where they are the same nothing changes. Without this a lower rate given to resume a
+        training that diverged would be ignored.
+        """
+        schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
+        for group, share in zip(schedule.optimizer.param_groups, schedule.lr_lambdas):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * share(schedule.last_epoch)
+            group["betas"] = (group["betas"][0], self.beta2)
+            group["weight_decay"] = self.weight_decay
+
     def share(self, step: int, total_steps: float) -> float:
         """The share of the peak rate at an update, counted from 1."""
         warmup = max(1, self.warmup_steps)

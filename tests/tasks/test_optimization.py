@@ -56,3 +56,24 @@ def test_the_schedule_drives_the_optimizer() -> None:
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(values))):
         Optimization(**values)
+
+
+def test_a_restored_optimizer_adopts_the_present_values() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    before = Optimization(learning_rate=0.5, warmup_steps=4)
+    optimizer, schedule = before.build([weight], total_steps=10)
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+    saved = optimizer.state_dict(), schedule.state_dict()
+    for present in (before, Optimization(learning_rate=0.1, warmup_steps=4, weight_decay=0.2)):
+        other, resumed = present.build([weight], total_steps=10)
+        other.load_state_dict(saved[0])
+        resumed.load_state_dict(saved[1])
+        present.adopt(resumed)
+        rate = present.learning_rate
+        assert other.param_groups[0]["weight_decay"] == present.weight_decay
+        assert other.param_groups[0]["lr"] == rate * present.share(7, 10)
+        other.step()
+        resumed.step()
+        assert other.param_groups[0]["lr"] == rate * present.share(8, 10)
