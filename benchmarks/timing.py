@@ -12,17 +12,15 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 
-from nlp_rnn.cpu import tune_cpu
+from nlp_rnn.cpu import CPUINFO, cpu_flags, has_bf16, tune_cpu
 
 __all__ = [
     "PRECISIONS",
     "arguments",
     "comparison_arguments",
-    "has_bf16",
     "machine",
     "matmul_rates",
     "precision",
@@ -35,8 +33,6 @@ SIZES = (1024, 1536, 2048)
 """Of square products."""
 
 PRECISIONS = ("highest", "medium", "bf16")
-
-CPUINFO = Path("/proc/cpuinfo")
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -73,18 +69,13 @@ def machine(threads: int) -> str:
     torch.set_num_threads(threads)
     tune_cpu()
     found = re.search(r"model name\s*:\s*(.+)", _cpuinfo())
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in _flags()]
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
     return (
         f"{found[1] if found else platform.processor() or platform.machine()}, "
         f"{os.cpu_count()} cores, {threads} threads, torch {torch.__version__} using "
         f"{torch.backends.cpu.get_cpu_capability()}; "
         f"bf16 in hardware: {'yes' if has_bf16() else 'no, left out'} ({' '.join(flags)})"
     )
-
-
-def has_bf16() -> bool:
-    """Whether the CPU has instructions for bf16 products."""
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(_flags())
 
 
 @contextlib.contextmanager
@@ -151,11 +142,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
             ).rstrip()
         )
     print()
-
-
-def _flags() -> set[str]:
-    found = re.search(r"(?:flags|Features)\s*:\s*(.+)", _cpuinfo())
-    return set(found[1].split()) if found else set()
 
 
 def _cpuinfo() -> str:

@@ -304,6 +304,7 @@ def test_bleu_compares_two_systems(write, run):
     assert second - first == pytest.approx(difference, abs=0.011)
     assert p_value < 0.05
     assert "bs:1000" in lines[-1]
+    assert "…" not in table, "which system is which"
     assert run("bleu", good, reference, "--compare", write("short", "x\n"))[0] == 2
     assert run("bleu", write("none", ""), write("none2", ""))[2][0].endswith("nothing to score")
 
@@ -349,6 +350,7 @@ def test_mistakes_end_in_one_line_and_code_2(checkpoint, write, run, tmp_path):
     )
     assert (code, len(errors)) == (2, 1)
     assert "top_p=2.0" in errors[0]
+    assert not output.exists(), "the corrected command would be refused"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

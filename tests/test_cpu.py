@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nlp_rnn.cpu import tune_cpu
+from nlp_rnn.cpu import cpu_flags, has_bf16, tune_cpu
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +29,22 @@ def test_what_would_round_to_bf16_is_not_used(monkeypatch):
     torch.set_float32_matmul_precision("highest")
     tune_cpu()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "known"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("flags\t\t: amx_bf16\n", True),
+        ("Features\t: asimd bf16\n", True),
+        ("flags\t\t: avx2 avx512f\nbugs\t\t: bf16\n", False),
+        (None, False),
+    ],
+)
+def test_bf16_instructions_are_told_from_cpuinfo(cpuinfo, known, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    if cpuinfo:
+        path.write_text(cpuinfo)
+    monkeypatch.setattr("nlp_rnn.cpu.CPUINFO", path)
+    assert has_bf16() == known
+    assert bool(cpu_flags()) == bool(cpuinfo)

@@ -3,5 +3,6 @@
 from nlp_rnn.callbacks.attention_maps import AttentionMaps
 from nlp_rnn.callbacks.averaging import Averaging
 from nlp_rnn.callbacks.graceful_stop import GracefulStop
+from nlp_rnn.callbacks.last_checkpoint import LastCheckpoint
 
-__all__ = ["AttentionMaps", "Averaging", "GracefulStop"]
+__all__ = ["AttentionMaps", "Averaging", "GracefulStop", "LastCheckpoint"]

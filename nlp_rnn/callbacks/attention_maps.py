@@ -1,10 +1,12 @@
 """Pictures of what a translator looks at, a few at each validation."""
 
+import warnings
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 from nlp_rnn.explain.heatmap import attention_figure
 
@@ -22,6 +24,7 @@ class AttentionMaps(Callback):
 
     def __init__(self, count: int = 3) -> None:
         self.count = count
+        self._warned = False
 
     def on_validation_batch_end(
         self,
@@ -38,8 +41,14 @@ class AttentionMaps(Callback):
         translator: Any = pl_module.translator
         if not translator.attends:
             return
-        for number, source in enumerate([text for text in batch.sources if text.strip()]):
-            if number == self.count:
-                break
-            figure = attention_figure(translator.align(source))
-            boards[0].experiment.add_figure(f"attention/{number}", figure, trainer.global_step)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for number, source in enumerate([text for text in batch.sources if text.strip()]):
+                if number == self.count:
+                    break
+                figure = attention_figure(translator.align(source))
+                boards[0].experiment.add_figure(f"attention/{number}", figure, trainer.global_step)
+        # A missing font is said once, not at every validation nor, as matplotlib does, by glyph.
+        if caught and not self._warned:
+            rank_zero_info(f"warning: attention maps: {caught[0].message}")
+            self._warned = True

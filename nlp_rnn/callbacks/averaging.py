@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from nlp_rnn.errors import require
+
 __all__ = ["Averaging"]
 
 
@@ -19,9 +21,13 @@ class Averaging(WeightAveraging):
 
     Args:
         decay: share of the old average kept at an update, once it is reached.
+
+    Raises:
+        InputError: a decay that is no share.
     """
 
     def __init__(self, decay: float = 0.998) -> None:
+        require(0 <= decay < 1, f"averaging.decay {decay}", "0 (no average) to below 1")
         super().__init__(use_buffers=False, multi_avg_fn=partial(_update, decay))
 
 

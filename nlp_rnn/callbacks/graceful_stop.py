@@ -1,13 +1,14 @@
 """Ctrl-C and SIGTERM end a training between two updates, with a checkpoint to resume from."""
 
 import signal
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_info
+
+from nlp_rnn.callbacks.last_checkpoint import save_last
 
 __all__ = ["GracefulStop", "Stopped"]
 
@@ -36,11 +37,10 @@ class GracefulStop(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
-            path = Path(trainer.checkpoint_callback.dirpath or ".") / "last.ckpt"  # type: ignore[union-attr]
-            trainer.save_checkpoint(path)
+            path = save_last(trainer)
             self._restore()
             raise Stopped(
-                f"stopped at update {trainer.global_step}; resume with --ckpt_path {path}"
+                f"stopped at update {trainer.global_step}; resume with fit --ckpt_path {path}"
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -85,7 +85,9 @@ def _print_table(
 
     table = Table(title=Text(title), title_justify="left")
     for name in header:
-        table.add_column(Text(name), justify="right" if name != header[0] else "left")
+        table.add_column(
+            Text(name), justify="right" if name != header[0] else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nlp_rnn.data.tokenizer import PAD
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 
 __all__ = ["EpochBatches", "ResumableLoader", "TokenBatches", "pad", "real_positions"]
 
@@ -119,10 +119,11 @@ class TokenBatches(EpochBatches):
                 f"{len(lengths)} examples cannot be split over {world_size} processes; "
                 "use more data or fewer processes"
             )
-        if tokens_per_batch < 1 or (max_sentences is not None and max_sentences < world_size):
+        require(tokens_per_batch >= 1, f"tokens_per_batch {tokens_per_batch}", "1 or more")
+        if max_sentences is not None and max_sentences < world_size:
             raise InputError(
-                f"batches of {tokens_per_batch} tokens and {max_sentences} sentences are too "
-                f"small for {world_size} processes; every process needs a sentence"
+                f"batches of {max_sentences} sentences are too small for {world_size} processes; "
+                "every process needs a sentence"
             )
         self.shuffle, self.seed, self.rank, self.world_size = shuffle, seed, rank, world_size
         pairs = torch.tensor(lengths).reshape(len(lengths), -1)  # (rows, 1 or 2)

@@ -194,7 +194,8 @@ def _is_object(line: str) -> bool:
 
 
 def _from_hub(dataset: str, streaming: bool) -> Any:
-    looks_local = dataset.startswith((".", "/", "~")) or Path(dataset).suffix in _BUILDERS
+    suffixes = (".txt", *_BUILDERS)
+    looks_local = dataset.startswith((".", "/", "~")) or Path(dataset).suffix in suffixes
     if looks_local or not _HUB_ID.fullmatch(dataset):
         raise InputError(
             f"{dataset} does not exist; give a folder, a file, the prefix of parallel text files, "

@@ -18,10 +18,10 @@ from nlp_rnn.decoding.protocol import (
     Step,
     first_tokens,
     per_sentence,
-    require,
     rows_to_keep,
     spread,
 )
+from nlp_rnn.errors import require
 
 __all__ = ["beam_search"]
 

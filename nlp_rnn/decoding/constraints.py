@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.data.tokenizer import BOS, EOS, PAD
-from nlp_rnn.decoding.protocol import require
+from nlp_rnn.errors import require
 
 __all__ = ["Constraints", "ban_repeated_ngrams", "penalize_repetition"]
 

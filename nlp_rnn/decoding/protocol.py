@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.data.tokenizer import BOS
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import require
 
 __all__ = [
     "Hypothesis",
     "Step",
     "first_tokens",
     "per_sentence",
-    "require",
     "rows_to_keep",
     "spread",
 ]
@@ -57,16 +56,6 @@ class Hypothesis(NamedTuple):
     tokens: list[int]
     log_prob: float
     score: float
-
-
-def require(holds: bool, given: str, wanted: str) -> None:
-    """Raise one clear line unless `holds`.
-
-    Raises:
-        InputError: naming what was given and what is wanted.
-    """
-    if not holds:
-        raise InputError(f"{given} is out of range: give {wanted}")
 
 
 def spread(state: tuple[Tensor, ...], width: int) -> tuple[Tensor, ...]:

@@ -18,11 +18,11 @@ from nlp_rnn.decoding.protocol import (
     Step,
     first_tokens,
     per_sentence,
-    require,
     rows_to_keep,
     spread,
 )
 from nlp_rnn.decoding.truncation import Draw
+from nlp_rnn.errors import require
 
 __all__ = ["greedy_search", "sample", "stream"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nlp_rnn.decoding.protocol import require
+from nlp_rnn.errors import require
 
 __all__ = ["Draw", "keep_min_p", "keep_top_p", "keep_typical"]
 

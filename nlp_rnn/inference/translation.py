@@ -3,6 +3,7 @@
 N batch, K hypotheses, S source length, T target length.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.decoding import Hypothesis, beam_search, sample
-from nlp_rnn.errors import InputError
+from nlp_rnn.decoding.constraints import Constraints
+from nlp_rnn.decoding.truncation import Draw
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -88,11 +91,15 @@ class BeamSearch:
             raise InputError(
                 f"nbest is {self.nbest}: give 1 to beam_size, which is {self.beam_size}"
             )
-        if self.max_length_ratio <= 0 or self.min_length_ratio < 0:
+        if not (0 < self.max_length_ratio < math.inf and 0 <= self.min_length_ratio < math.inf):
             raise InputError(
                 f"length ratios are {self.min_length_ratio} to {self.max_length_ratio}: the "
                 "minimum must be at least 0 and the maximum above 0"
             )
+        penalty = self.length_penalty
+        require(0 <= penalty < math.inf, f"length_penalty={penalty}", "0 (off) or more")
+        # Now, not when the first text is decoded and its output is open already.
+        Constraints(torch.zeros(1), self.no_repeat_ngram_size, self.repetition_penalty)
 
     def search(
         self,
@@ -129,6 +136,9 @@ class Sampling:
         top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
         min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
         max_length_ratio: most target tokens per source token, 10 more are always allowed.
+
+    Raises:
+        InputError: a value out of range.
     """
 
     seed: int = 0
@@ -138,6 +148,19 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     max_length_ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        ratio = self.max_length_ratio
+        require(0 < ratio < math.inf, f"max_length_ratio={ratio}", "a number above 0")
+        require(self.num_samples >= 1, f"num_samples={self.num_samples}", "1 or more")
+        Draw(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            typical_p=1.0,
+            generator=None,
+        )
 
     def search(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import require
 from nlp_rnn.modules.decoder import Decoder
 from nlp_rnn.modules.rnn import Cell, State
 
@@ -40,7 +40,7 @@ class LanguageModel(nn.Module):
         arguments: the constructor's arguments, enough to build this network again.
 
     Raises:
-        InputError: arguments that exclude each other.
+        InputError: values out of range, or arguments that exclude each other.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class LanguageModel(nn.Module):
             if k not in ("self", "__class__")
         }
         super().__init__()
-        if num_layers < 1:
-            raise InputError(f"num_layers is {num_layers}: give 1 or more")
+        for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
+            require(self.arguments[name] >= 1, f"{name} {self.arguments[name]}", "1 or more")
         self.decoder = Decoder(
             vocab_size=vocab_size,
             embedding_size=embedding_size,

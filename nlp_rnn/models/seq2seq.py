@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.modules.attention import AttentionKind, Memory
 from nlp_rnn.modules.bridge import Bridge
 from nlp_rnn.modules.decoder import Decoder
@@ -17,6 +17,8 @@ from nlp_rnn.modules.input_feeding import InputFeedingDecoder
 from nlp_rnn.modules.rnn import Cell, State
 
 __all__ = ["Seq2Seq"]
+
+_COUNTS = ("vocab_size", "embedding_size", "hidden_size", "encoder_layers", "decoder_layers")
 
 
 class Seq2Seq(nn.Module):
@@ -47,7 +49,7 @@ class Seq2Seq(nn.Module):
         arguments: the constructor's arguments, enough to build this network again.
 
     Raises:
-        InputError: unknown choices, or arguments that exclude each other.
+        InputError: unknown choices, values out of range, or arguments that exclude each other.
     """
 
     def __init__(
@@ -78,11 +80,9 @@ class Seq2Seq(nn.Module):
             raise InputError(f"decoder {decoder!r} is neither 'parallel' nor 'input_feeding'")
         if tied not in ("none", "two", "three"):
             raise InputError(f"tied {tied!r} is none of 'none', 'two', 'three'")
-        if min(encoder_layers, decoder_layers) < 1:
-            raise InputError(
-                f"encoder_layers {encoder_layers} and decoder_layers {decoder_layers}: each needs "
-                "at least 1"
-            )
+        for name in _COUNTS:
+            require(self.arguments[name] >= 1, f"{name} {self.arguments[name]}", "1 or more")
+        require(target_vocab_size >= 0, f"target_vocab_size {target_vocab_size}", "0 or more")
         if tied == "three" and target_vocab_size:
             raise InputError(
                 "three-way tying needs a joint vocabulary: set target_vocab_size to 0 or tied to "

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nlp_rnn.errors import require
+
 __all__ = ["LockedDropout", "TypeDropout", "WeightDropout", "WordDropout"]
 
 
@@ -22,7 +24,7 @@ class LockedDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = _share(p)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, T, H) -> (N, T, H)."""
@@ -39,7 +41,7 @@ class WordDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = _share(p)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, T, H) -> (N, T, H)."""
@@ -59,7 +61,7 @@ class TypeDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = _share(p)
 
     def forward(self, embedded: Tensor, tokens: Tensor, vocab_size: int) -> Tensor:
         """(N, T, H), ids (N, T) and V -> (N, T, H)."""
@@ -83,7 +85,7 @@ class WeightDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = _share(p)
 
     def forward(self, layer: nn.RNNBase, inputs: Tensor, state: Any) -> Any:
         """What ``layer(inputs, state)`` returns."""
@@ -95,3 +97,13 @@ class WeightDropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+def _share(p: float) -> float:
+    """The share that is dropped, if it can be.
+
+    Raises:
+        InputError: it is no share, or all.
+    """
+    require(0 <= p < 1, f"dropout {p}", "0 (off) to below 1")
+    return p

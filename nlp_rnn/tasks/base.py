@@ -43,6 +43,10 @@ class Task(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """After a resume: what is asked for now holds, not what the checkpoint had."""
+        self.optimization.adopt(self.lr_schedulers())  # type: ignore[arg-type]
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make dropout a function of seed, rank, epoch and batch, so that resuming is exact."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -17,15 +19,18 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from nlp_rnn.callbacks import Averaging, GracefulStop
+from nlp_rnn.callbacks import Averaging, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
-from nlp_rnn.cpu import tune_cpu
+from nlp_rnn.cpu import cpu_flags, has_bf16, tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task
 from nlp_rnn.tasks.data import TaskData
+from nlp_rnn.tasks.saving import DurableCheckpointIO
 
 __all__ = ["TaskCLI", "run"]
 
@@ -34,7 +39,8 @@ class TaskCLI(LightningCLI):
     """Builds the network from ``--network.*`` and hands it to the task as ``model.network``.
 
     With ``--ckpt_path`` the network's arguments come from the checkpoint, and so does the data it
-    was trained on wherever neither a config nor a flag names another.
+    was trained on wherever neither a config nor a flag names another. `fit` goes on with all
+    settings of the run that wrote it, and in its folder.
 
     Args:
         task: the Lightning module's class.
@@ -72,7 +78,9 @@ class TaskCLI(LightningCLI):
         self.callbacks = callbacks
         given = list(sys.argv[1:] if args is None else args)
         if given[:1] == ["fit"] and not _names(given, "-c", "--config", "--data.dataset"):
-            given[1:1] = ["--config", str(example)]
+            resumed = Path(_value(given, "--ckpt_path") or "")
+            config = _config_of(resumed, task.name) if resumed.is_file() else example
+            given[1:1] = ["--config", str(config)]
         super().__init__(
             task,
             data,
@@ -80,7 +88,12 @@ class TaskCLI(LightningCLI):
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
-            parser_kwargs={"prog": f"python -m nlp_rnn.tasks.{task.name}"},
+            parser_kwargs={
+                "prog": f"python -m nlp_rnn.tasks.{task.name}",
+                "allow_abbrev": False,  # an option cut short may be another one's name
+                # Of each, as argparse would answer every typing error with hundreds of options.
+                **{name: {"usage": "%(prog)s [options]"} for name in self.subcommands()},
+            },
             load_from_checkpoint_support=False,
             args=given,
         )
@@ -98,7 +111,6 @@ class TaskCLI(LightningCLI):
                 "checkpoint.monitor": self.monitor,
                 "checkpoint.mode": self.mode,
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
                 "early_stopping.monitor": self.monitor,
                 "early_stopping.mode": self.mode,
@@ -119,10 +131,8 @@ class TaskCLI(LightningCLI):
         arguments = checkpoint["hyper_parameters"]
         remembered = checkpoint[self.data_class.__qualname__]
         data = {name: remembered.get(name) for name in self.data_class.described}
-        resumed = {"checkpoint.dirpath": str(Path(path).parent)} if subcommand == "fit" else {}
         self._subcommand_parsers[subcommand].set_defaults(
             {
-                **resumed,  # in its own folder, where the best score so far is known
                 **{f"network.{name}": value for name, value in arguments.items()},
                 **{f"data.{name}": value for name, value in data.items() if value is not None},
             }
@@ -135,6 +145,9 @@ class TaskCLI(LightningCLI):
                     f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
                     "out"
                 )
+        if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
+            # Its own folder, where the best score so far is known.
+            self.config.fit.checkpoint.dirpath = str(Path(path).parent)
 
     def _parse_ckpt_path(self) -> None:
         """Done in `parse_arguments`, for the network instead of the model."""
@@ -148,14 +161,20 @@ class TaskCLI(LightningCLI):
             kwargs["logger"] = [board, CSVLogger(root, board.name, version=board.version)]
         elif self.subcommand != "fit":
             kwargs.setdefault("logger", trainer.get("logger") or False)
-        return super().instantiate_trainer(**kwargs)
+        built = super().instantiate_trainer(**kwargs)
+        _warn_of_slow_bf16(built)
+        return built
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         if self.subcommand != "fit":  # Averaging, stopping and saving belong to training.
             return self.trainer_class(**config)
-        extra = [*callbacks, *self.callbacks, GracefulStop()]
+        extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
+        plugins = config.get("plugins") or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(each, CheckpointIO) for each in plugins):
+            config["plugins"] = [*plugins, DurableCheckpointIO()]
         return super()._instantiate_trainer(config, extra)
 
 
@@ -172,6 +191,7 @@ def run(cli: Any) -> None:
         ".*callbacks used to create the checkpoint need to be provided.*",
         ".*custom batch sampler .* for prediction.*",
         ".*LeafSpec.*",
+        ".*recommended to use .*sync_dist=True.*",  # scores are of all processes' texts already
     ):
         warnings.filterwarnings("ignore", message)
     # One logger of Lightning says what a user needs and what nobody does.
@@ -185,8 +205,21 @@ def run(cli: Any) -> None:
         _stop(f"error: {error}", 2)
     except DivergedError as error:
         _stop(f"training diverged at {error}", 1)
+    except MisconfigurationException as error:  # of the --trainer options, in Lightning's words
+        _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
     except Stopped as stopped:
         _stop(str(stopped), 130)
+    except KeyboardInterrupt:  # before the first update or after the last
+        raise SystemExit(130) from None
+
+
+def _warn_of_slow_bf16(trainer: Trainer) -> None:
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+    if trainer.precision.startswith("bf16") and on_cpu and cpu_flags() and not has_bf16():
+        rank_zero_info(
+            f"warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16): "
+            f"--trainer.precision {trainer.precision} is 50-100 times slower than 32-true"
+        )
 
 
 def _stop(message: str, code: int) -> None:
@@ -196,3 +229,27 @@ def _stop(message: str, code: int) -> None:
 
 def _names(args: Sequence[str], *options: str) -> bool:
     return any(arg.split("=")[0] in options for arg in args)
+
+
+def _value(args: Sequence[str], option: str) -> str | None:
+    """What follows an option, after a space or an equals sign."""
+    for arg, following in zip(args, [*args[1:], ""]):
+        if arg.split("=")[0] == option:
+            return arg.partition("=")[2] or following
+    return None
+
+
+def _config_of(checkpoint: Path, task: str) -> Path:
+    """The config of the run that wrote a checkpoint.
+
+    Raises:
+        InputError: the checkpoint is not where it was written, or of no use.
+    """
+    config = checkpoint.parent.parent / "config.yaml"
+    if not config.is_file():
+        open_checkpoint(checkpoint, task=task)
+        raise InputError(
+            f"{config}, the settings that {checkpoint} was trained with, does not exist: name "
+            "them with --config"
+        )
+    return config

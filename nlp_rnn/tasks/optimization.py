@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 
 __all__ = ["Optimization"]
 
@@ -27,6 +27,9 @@ class Optimization:
         final_share: where the cosine ends, as a share of the peak.
         beta2: decay of the squared-gradient average.
         weight_decay: decoupled (Loshchilov & Hutter 2019).
+
+    Raises:
+        InputError: a value out of range.
     """
 
     learning_rate: float = 2e-3
@@ -35,6 +38,14 @@ class Optimization:
     final_share: float = 0.02
     beta2: float = 0.98
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        rate = self.learning_rate
+        require(0 < rate < math.inf, f"learning_rate {rate}", "a rate above 0")
+        require(self.warmup_steps >= 0, f"warmup_steps {self.warmup_steps}", "0 or more")
+        require(0 <= self.final_share <= 1, f"final_share {self.final_share}", "0 to 1")
+        require(0 <= self.beta2 < 1, f"beta2 {self.beta2}", "0 to below 1")
+        require(self.weight_decay >= 0, f"weight_decay {self.weight_decay}", "0 or more")
 
     def build(
         self, parameters: Iterable[nn.Parameter], *, total_steps: float
@@ -62,6 +73,19 @@ class Optimization:
             fused=True,
         )
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
+
+    def adopt(self, schedule: LambdaLR) -> None:
+        """Put these values in place of those that a checkpoint restored, at the same update.
+
+        Where they are the same nothing changes. Without this a lower rate given to resume a
+        training that diverged would be ignored.
+        """
+        schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
+        for group, share in zip(schedule.optimizer.param_groups, schedule.lr_lambdas):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * share(schedule.last_epoch)
+            group["betas"] = (group["betas"][0], self.beta2)
+            group["weight_decay"] = self.weight_decay
 
     def share(self, step: int, total_steps: float) -> float:
         """The share of the peak rate at an update, counted from 1."""

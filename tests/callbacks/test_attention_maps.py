@@ -1,4 +1,6 @@
 import copy
+import logging
+import warnings
 from types import SimpleNamespace
 
 import torch
@@ -26,3 +28,20 @@ def test_draws_a_few_sentences_and_changes_nothing(tmp_path, network, tokenizer)
     assert network.training
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_a_missing_font_is_said_once(tmp_path, network, tokenizer, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("nlp_rnn.explain.heatmap._candidates", lambda: iter(()))
+    board = TensorBoardLogger(tmp_path)
+    trainer = SimpleNamespace(
+        loggers=[board], sanity_checking=False, is_global_zero=True, global_step=7
+    )
+    module = SimpleNamespace(translator=Translator([network], tokenizer, tokenizer))
+    batch = SimpleNamespace(sources=["red dog", "car"])
+    callback = AttentionMaps()
+    with warnings.catch_warnings(), caplog.at_level(logging.INFO):
+        warnings.simplefilter("error")
+        for _ in range(2):
+            callback.on_validation_batch_end(trainer, module, None, batch, batch_idx=0)
+    assert [line for line in caplog.messages if "no installed font" in line] == caplog.messages
+    assert len(caplog.messages) == 1

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nlp_rnn.callbacks.averaging import Averaging
+from nlp_rnn.errors import InputError
 
 
 def average(decay: float, values: list[float]) -> float:
@@ -26,3 +27,9 @@ def test_the_start_is_forgotten_long_before_the_decay_would_allow() -> None:
 def test_late_updates_follow_the_decay() -> None:
     long = [0.0] * 5000
     assert average(0.99, [*long, 1.0]) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 2.0])
+def test_a_decay_that_is_no_share_is_refused(decay: float) -> None:
+    with pytest.raises(InputError, match=r"averaging\.decay"):
+        Averaging(decay)

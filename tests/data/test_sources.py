@@ -194,7 +194,9 @@ def test_equal_columns_are_refused():
         load("phrasebook", {"source": "en", "target": "en"})
 
 
-@pytest.mark.parametrize("name", ["./absent", "/absent", "~/absent", "absent.csv", "a/b/c", "a b"])
+@pytest.mark.parametrize(
+    "name", ["./absent", "/absent", "~/absent", "absent.csv", "absent.txt", "a/b/c", "a b"]
+)
 def test_what_looks_like_a_path_is_not_asked_of_the_hub(name, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", None)
     with pytest.raises(InputError, match=f"^{name} does not exist; give a folder"):

@@ -109,12 +109,32 @@ def test_length_limits_hold(translator, tokenizer):
         {"nbest": 0},
         {"max_length_ratio": 0.0},
         {"min_length_ratio": -1.0},
+        {"max_length_ratio": float("nan")},
+        {"length_penalty": -1.0},
+        {"repetition_penalty": 0.0},
+        {"no_repeat_ngram_size": -1},
     ],
 )
 def test_a_search_out_of_range_is_refused(values):
     with pytest.raises(InputError) as error:
         BeamSearch(**values)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_samples": 0},
+        {"temperature": 0.0},
+        {"top_k": -1},
+        {"top_p": 1.5},
+        {"min_p": -0.1},
+        {"max_length_ratio": float("inf")},
+    ],
+)
+def test_sampling_out_of_range_is_refused(values):
+    with pytest.raises(InputError, match=f"{next(iter(values))}=.* is out of range"):
+        Sampling(**values)
 
 
 def test_a_long_text_is_cut_and_named(translator):

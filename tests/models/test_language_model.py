@@ -56,5 +56,5 @@ def test_tied_matrices_are_one():
 def test_what_excludes_each_other_is_refused():
     with pytest.raises(InputError, match="adaptive softmax has no matrix"):
         LanguageModel(**SIZES, adaptive_cutoffs=[8])
-    with pytest.raises(InputError, match="num_layers is 0"):
+    with pytest.raises(InputError, match="num_layers 0 is out of range"):
         LanguageModel(**SIZES, num_layers=0)

@@ -244,6 +244,12 @@ def test_can_be_built_on_a_device():
         ({"attention": "bahdanau"}, "'bahdanau' is none of none, dot, general"),
         ({"cell": "LSTM"}, "'LSTM' is none of rnn_tanh, rnn_relu, gru, lstm"),
         ({"hidden_size": 9}, "hidden_size 9"),
+        ({"hidden_size": 0}, "hidden_size 0 is out of range"),
+        ({"embedding_size": 0}, "embedding_size 0 is out of range"),
+        ({"vocab_size": 0}, "vocab_size 0 is out of range"),
+        ({"target_vocab_size": -1}, "target_vocab_size -1 is out of range"),
+        ({"decoder_layers": 0}, "decoder_layers 0 is out of range"),
+        ({"dropout": 1.5}, "dropout 1.5 is out of range"),
         ({"attention": "multi_head", "hidden_size": 6}, "4 attention heads do not divide 6"),
     ],
 )

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.modules.dropout import LockedDropout, TypeDropout, WeightDropout, WordDropout
 
 BOTH = pytest.mark.parametrize("dropout_class", [LockedDropout, WordDropout])
@@ -96,3 +97,10 @@ def test_weight_dropout_gives_no_gradient_to_what_it_dropped():
     WeightDropout(0.5)(layer, torch.randn(3, 6, 5), None)[0].sum().backward()
     share = (layer.weight_hh_l0.grad == 0).float().mean().item()
     assert 0.4 < share < 0.6
+
+
+@pytest.mark.parametrize("kind", [LockedDropout, TypeDropout, WeightDropout, WordDropout])
+@pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, float("nan")])
+def test_what_is_no_share_is_refused(kind, p):
+    with pytest.raises(InputError, match=f"dropout {p} is out of range"):
+        kind(p)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.optimization import Optimization
 
 
@@ -39,3 +40,40 @@ def test_the_schedule_drives_the_optimizer() -> None:
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"warmup_steps": -1},
+        {"final_share": 2.0},
+        {"beta2": 1.0},
+        {"weight_decay": -0.1},
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(values))):
+        Optimization(**values)
+
+
+def test_a_restored_optimizer_adopts_the_present_values() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    before = Optimization(learning_rate=0.5, warmup_steps=4)
+    optimizer, schedule = before.build([weight], total_steps=10)
+    for _ in range(6):
+        optimizer.step()
+        schedule.step()
+    saved = optimizer.state_dict(), schedule.state_dict()
+    for present in (before, Optimization(learning_rate=0.1, warmup_steps=4, weight_decay=0.2)):
+        other, resumed = present.build([weight], total_steps=10)
+        other.load_state_dict(saved[0])
+        resumed.load_state_dict(saved[1])
+        present.adopt(resumed)
+        rate = present.learning_rate
+        assert other.param_groups[0]["weight_decay"] == present.weight_decay
+        assert other.param_groups[0]["lr"] == rate * present.share(7, 10)
+        other.step()
+        resumed.step()
+        assert other.param_groups[0]["lr"] == rate * present.share(8, 10)

@@ -3,6 +3,7 @@
 N batch, S source length, T target length.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.tasks.data import TaskData
 
 __all__ = ["Batch", "TranslationData"]
@@ -70,6 +71,9 @@ class TranslationData(TaskData):
             ``trainer.max_steps``; validate by ``trainer.val_check_interval`` if epochs are long.
         buffer_size: pairs that streaming sorts by length at a time.
         tokenizer_sample: pairs at the start of the stream that train the tokenizer.
+
+    Raises:
+        InputError: a value out of range.
     """
 
     described = ("dataset", "source", "target", "validation", "test", "streaming")
@@ -101,6 +105,17 @@ class TranslationData(TaskData):
             others={"validation": validation, "test": test},
             streaming=streaming,
         )
+        for name, value in (
+            ("tokens_per_batch", tokens_per_batch),
+            ("max_length", max_length),
+            ("eval_batch_size", eval_batch_size),
+            ("tokenizer_sample", tokenizer_sample),
+        ):
+            require(value >= 1, f"{name} {value}", "1 or more")
+        require(num_workers >= 0, f"num_workers {num_workers}", "0 or more")
+        most = 1 if tokenizer == "bpe" else math.inf  # a rate, or an exponent
+        wanted = "0 (off) to 1" if tokenizer == "bpe" else "0 (off) or more"
+        require(0 <= subword_sampling <= most, f"subword_sampling {subword_sampling}", wanted)
         self.source = source
         self.target = target
         self.validation = validation
@@ -162,7 +177,10 @@ class TranslationData(TaskData):
 
         def run() -> bytes:
             texts: Iterable[str] = (text for name in columns for text in train[name][:])
-            trained = Tokenizer.train(texts, vocab_size=vocab_size, model_type=self.tokenizer)
+            try:
+                trained = Tokenizer.train(texts, vocab_size=vocab_size, model_type=self.tokenizer)
+            except InputError as error:
+                raise InputError(f"{self.dataset}, {' and '.join(columns)}: {error}") from None
             return trained.to_bytes()
 
         return self.cached(train._fingerprint, columns, vocab_size, self.tokenizer, 1, train=run)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nlp_rnn.data.batching import real_positions
 from nlp_rnn.data.tokenizer import PAD
+from nlp_rnn.errors import require
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import Score, translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -29,6 +30,9 @@ class TranslationTask(Task):
         label_smoothing: share of the probability spread over the vocabulary (Szegedy et al. 2016).
         validation_search: how validation decodes, each time; greedy by default.
         search: how test and predict decode.
+
+    Raises:
+        InputError: a label smoothing that is no share.
     """
 
     name = "translate"
@@ -44,6 +48,7 @@ class TranslationTask(Task):
         search: BeamSearch = BeamSearch(),
     ) -> None:
         super().__init__(network, optimization=optimization)
+        require(0 <= label_smoothing < 1, f"label_smoothing {label_smoothing}", "0 to below 1")
         self.label_smoothing = label_smoothing
         self.validation_search = validation_search
         self.search = search
@@ -132,7 +137,7 @@ class TranslationTask(Task):
             self.log(f"{split}_{score.name}", score.value, prog_bar=score.name == "bleu")
         exact = sum(hyp == ref for hyp, ref in zip(hypotheses, references)) / len(references)
         self.log(f"{split}_exact", 100 * exact)
-        if split == "val" and not self.trainer.sanity_checking:
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             seen = {score.name: score.value for score in self.scores}
             rank_zero_info(
                 f"epoch {self.current_epoch}: validation BLEU {seen['bleu']:.2f}, "

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.tasks.base import DivergedError
+from nlp_rnn.tasks.cli import run
+from nlp_rnn.tasks.saving import DurableCheckpointIO
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
@@ -60,7 +63,10 @@ def test_training_learns_and_logs(trained: Path) -> None:
     assert len(bleu) == 12
     assert max(bleu) > 60 > bleu[0]
     assert (trained / "best.ckpt").exists()
-    assert (trained / "last.ckpt").exists()
+    last = torch.load(trained / "last.ckpt")
+    assert last["epoch"] == 11, "the last, whether or not it is the best"
+    (kept,) = (state for name, state in last["callbacks"].items() if "ModelCheckpoint" in name)
+    assert float(kept["best_model_score"]) == pytest.approx(max(bleu), abs=1e-3)
 
 
 def test_checkpoint_alone_names_and_scores_its_data(
@@ -126,6 +132,64 @@ def test_another_network_than_the_checkpoint_has_is_refused(trained: Path) -> No
         TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--network.hidden_size=64"])
 
 
+def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "version_0"
+    shutil.copytree(trained.parent, run)
+    last, root = run / "checkpoints/last.ckpt", f"--trainer.default_root_dir={tmp_path}"
+    cli = TranslateCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=13", root])
+    assert cli.trainer.current_epoch == 13
+    assert cli.trainer.checkpoint_callback.dirpath == str(last.parent)
+    assert torch.load(last)["epoch"] == 12
+    (run / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"config\.yaml.* does not exist: name them with --config"):
+        TranslateCLI(["fit", f"--ckpt_path={last}"])
+    (run / "checkpoints/cut.ckpt").write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        TranslateCLI(["fit", f"--ckpt_path={run / 'checkpoints/cut.ckpt'}"])
+
+
+def test_checkpoints_are_saved_durably(corpus: Path, tmp_path: Path) -> None:
+    cli = fit(corpus, tmp_path, "--trainer.max_steps=1")
+    assert isinstance(cli.trainer.strategy.checkpoint_io, DurableCheckpointIO)
+
+
+@pytest.mark.parametrize(("flag", "said"), [("bf16-mixed", True), ("32-true", False)])
+def test_slow_bf16_is_warned_of(
+    corpus: Path, tmp_path: Path, monkeypatch, caplog, flag: str, said: bool
+) -> None:
+    monkeypatch.setattr("nlp_rnn.cpu.CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    with caplog.at_level(logging.INFO):
+        fit(corpus, tmp_path, "--trainer.max_steps=1", f"--trainer.precision={flag}")
+    assert ("no bf16 instructions" in caplog.text) == said
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["--network.hidden=32"], "unrecognized arguments: --network.hidden=32"),
+        (["--network.hiden_size=32"], "unrecognized arguments: --network.hiden_size=32"),
+        (["--network.cell=grru"], "network.cell"),
+    ],
+)
+def test_a_misspelt_option_is_said_shortly(
+    flags: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        TranslateCLI(["fit", *flags])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr().err
+    assert wanted in printed
+    assert len(printed.splitlines()) <= 5
+
+
+def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: TranslateCLI(["fit", "--trainer.max_epochs=-3"]))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: `max_epochs` must be")
+
+
 def test_evaluation_without_a_checkpoint_is_refused() -> None:
     with pytest.raises(InputError, match="needs a trained model"):
         TranslateCLI(["test"])
@@ -172,11 +236,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     def press_ctrl_c(loss: torch.Tensor) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="resume with --ckpt_path"):
+    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="with fit --ckpt_path"):
         fit(corpus, tmp_path / "parts", *flags)
     stopped = tmp_path / "parts/translate/version_0/checkpoints/last.ckpt"
     assert torch.load(stopped)["global_step"] == step + 1
-    fit(corpus, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
+    TranslateCLI(["fit", f"--ckpt_path={stopped}"])  # with the settings of that run
     resumed = torch.load(tmp_path / "parts/translate/version_0/checkpoints/last.ckpt")
 
     assert resumed["global_step"] == expected["global_step"] == whole.trainer.global_step

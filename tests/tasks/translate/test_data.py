@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from nlp_rnn.tasks.translate.data import TranslationData
 
 def ready(**arguments) -> TranslationData:
     """A data module in a training of one process."""
-    data = TranslationData(vocab_size=40, **arguments)
+    data = TranslationData(**{"vocab_size": 40, **arguments})
     data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)
     data.prepare_data()
     return data
@@ -112,3 +113,25 @@ def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
         TranslationData(dataset=str(tmp_path)).split("validation")[0]
         == (data.split("validation")[0])
     )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tokens_per_batch": -5},
+        {"max_length": 0},
+        {"eval_batch_size": 0},
+        {"tokenizer_sample": 0},
+        {"num_workers": -1},
+        {"subword_sampling": -0.1},
+        {"subword_sampling": 1.1, "tokenizer": "bpe"},
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(values))} .* is out of range"):
+        TranslationData(**values)
+
+
+def test_a_vocabulary_too_large_names_its_side_and_the_limit(corpus: Path) -> None:
+    with pytest.raises(InputError, match=r", target: vocab_size 500 .* at most \d+"):
+        ready(dataset=str(corpus), vocab_size=28, target_vocab_size=500)
