@@ -35,6 +35,13 @@ from nlp_rnn.tasks.saving import DurableCheckpointIO
 __all__ = ["TaskCLI", "run"]
 
 
+_TRAINER_DEFAULTS = {
+    "num_sanity_val_steps": 0,
+    "use_distributed_sampler": False,  # our samplers know of ranks
+    "enable_model_summary": False,
+}
+
+
 class TaskCLI(LightningCLI):
     """Builds the network from ``--network.*`` and hands it to the task as ``model.network``.
 
@@ -48,7 +55,7 @@ class TaskCLI(LightningCLI):
         network: the network's class.
         links: ``network`` arguments that the data needs, by name.
         example: the config that `fit` uses when neither a config nor a data set is named.
-        trainer_defaults: of this task.
+        trainer_defaults: of this task, beside those of all.
         monitor: the validation metric that chooses the best checkpoint.
         mode: whether the ``max`` or the ``min`` of it is best.
         callbacks: of this task, in training.
@@ -84,7 +91,7 @@ class TaskCLI(LightningCLI):
         super().__init__(
             task,
             data,
-            trainer_defaults=trainer_defaults,
+            trainer_defaults={**_TRAINER_DEFAULTS, **trainer_defaults},
             seed_everything_default=1,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
@@ -148,6 +155,17 @@ class TaskCLI(LightningCLI):
         if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
             # Its own folder, where the best score so far is known.
             self.config.fit.checkpoint.dirpath = str(Path(path).parent)
+
+    def new_output(self) -> Path:
+        """The file that predict is to write.
+
+        Raises:
+            InputError: there is one; nothing is ever overwritten.
+        """
+        output = Path(self.config.predict.output)
+        if output.exists():
+            raise InputError(f"{output} exists: name a new file with --output")
+        return output
 
     def _parse_ckpt_path(self) -> None:
         """Done in `parse_arguments`, for the network instead of the model."""

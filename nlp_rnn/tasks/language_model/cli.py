@@ -45,10 +45,7 @@ class LanguageModelCLI(TaskCLI):
             trainer_defaults={
                 "max_epochs": 40,
                 "gradient_clip_val": 0.25,
-                "num_sanity_val_steps": 0,
-                "use_distributed_sampler": False,
                 "log_every_n_steps": 50,
-                "enable_model_summary": False,
             },
             monitor="val_loss",
             mode="min",
@@ -89,9 +86,7 @@ class LanguageModelCLI(TaskCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write the log-probability of every unit of the test split, in order."""
-        output = Path(self.config.predict.output)
-        if output.exists():
-            raise InputError(f"{output} exists: name a new file with --output")
+        output = self.new_output()
         if self.trainer.world_size > 1:
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         batches: Any = self.trainer.predict(**kwargs)

@@ -175,7 +175,7 @@ class LanguageModelTask(Task):
         self.log(f"{prefix}_loss", nats / tokens, prog_bar=True)
         for name, value in self.results.items():
             self.log(f"{prefix}_{name}", value)
-        if prefix == "val" and not self.trainer.sanity_checking:
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             rank_zero_info(
                 f"epoch {self.current_epoch}: validation perplexity "
                 f"{self.results['token_perplexity']:.2f} a token, "

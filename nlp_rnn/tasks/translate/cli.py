@@ -12,7 +12,6 @@ from rich.table import Table
 
 from nlp_rnn.callbacks import AttentionMaps
 from nlp_rnn.cli.bleu import print_scores
-from nlp_rnn.errors import InputError
 from nlp_rnn.inference import Translator
 from nlp_rnn.metrics import translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -43,10 +42,7 @@ class TranslateCLI(TaskCLI):
             trainer_defaults={
                 "max_epochs": 30,
                 "gradient_clip_val": 1.0,
-                "num_sanity_val_steps": 0,
-                "use_distributed_sampler": False,
                 "log_every_n_steps": 20,
-                "enable_model_summary": False,
             },
             monitor="val_bleu",
             mode="max",
@@ -95,9 +91,7 @@ class TranslateCLI(TaskCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write a translation per row of the test split, in order."""
-        output = Path(self.config.predict.output)
-        if output.exists():
-            raise InputError(f"{output} exists: name a new file with --output")
+        output = self.new_output()
         batches: Any = self.trainer.predict(**kwargs)
         predictions = [row for batch in batches for row in batch]
         if self.trainer.world_size > 1:
