@@ -25,13 +25,13 @@ from torch import Tensor, nn
 
 from benchmarks.timing import (
     comparison_arguments,
-    has_bf16,
     machine,
     precision,
     print_table,
     ratio,
     take_turns,
 )
+from nlp_rnn.cpu import has_bf16
 from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side
 from nlp_rnn.data.tokenizer import EOS
