@@ -17,7 +17,14 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
 
-__all__ = ["DynamicEvaluation", "NeuralCache", "Reader", "TextSize", "perplexities"]
+__all__ = [
+    "DynamicEvaluation",
+    "NeuralCache",
+    "Reader",
+    "TextSize",
+    "head_precision",
+    "perplexities",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +146,8 @@ class Reader:
         if not self._trained:
             self._trained = [each.detach().clone() for each in self._parameters]
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-        norm = torch.sqrt(
-            sum((g.square().sum() for g in gradients if g is not None), loss.new_zeros(()))
-        )
-        rate = self.dynamic.learning_rate * min(1.0, self.dynamic.clip / (float(norm) + 1e-12))
+        norm = float(torch.nn.utils.get_total_norm([g for g in gradients if g is not None]))
+        rate = self.dynamic.learning_rate * min(1.0, self.dynamic.clip / max(norm, 1e-12))
         with torch.no_grad():
             for parameter, gradient, trained in zip(self._parameters, gradients, self._trained):
                 if gradient is not None:

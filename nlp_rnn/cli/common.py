@@ -3,10 +3,10 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.errors import InputError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_model_options",
+    "add_options",
     "open_generator",
     "open_translator",
     "positive",
@@ -39,6 +40,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threads", type=positive, metavar="N", help="CPU threads (default: torch's choice)"
     )
+
+
+def add_options(group: Any, options: Mapping[str, tuple[type, str]]) -> None:
+    """Options without a default here: those of the search classes hold.
+
+    Args:
+        group: a parser, or a group of one.
+        options: name of a search class's field to its type and its help.
+    """
+    for name, (kind, text) in options.items():
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar="X", help=text)
 
 
 def open_translator(args: argparse.Namespace) -> "Translator":

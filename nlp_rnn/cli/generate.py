@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.cli.common import add_model_options, open_generator
+from nlp_rnn.cli.common import add_model_options, add_options, open_generator
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,21 +48,14 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given again"
     )
-    _add_options(parser, COMMON_OPTIONS)
-    _add_options(parser.add_argument_group("sampling"), SAMPLING_OPTIONS)
+    add_options(parser, COMMON_OPTIONS)
+    add_options(parser.add_argument_group("sampling"), SAMPLING_OPTIONS)
     beam = parser.add_argument_group("beam search")
     beam.add_argument(
         "--beam", action="store_true", help="search for the likeliest text instead of drawing one"
     )
-    _add_options(beam, BEAM_OPTIONS)
+    add_options(beam, BEAM_OPTIONS)
     add_model_options(parser)
-
-
-def _add_options(group: Any, options: dict[str, tuple[type, str]]) -> None:
-    """Options without a default here: those of the search classes hold."""
-    for name, (kind, text) in options.items():
-        option = f"--{name.replace('_', '-')}"
-        group.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar="X", help=text)
 
 
 def _run(args: argparse.Namespace) -> None:

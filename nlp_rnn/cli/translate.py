@@ -4,13 +4,14 @@ import argparse
 import dataclasses
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.cli.common import (
     add_model_options,
+    add_options,
     open_translator,
     positive,
     read_texts,
@@ -90,23 +91,16 @@ def add_command(commands: Any) -> None:
         help="above 1, so many lines for each: number of the input line, from 0 ||| translation "
         "||| score, and ||| alignments if asked for",
     )
-    _add_options(parser, COMMON_OPTIONS)
-    _add_options(parser.add_argument_group("beam search"), BEAM_OPTIONS)
+    add_options(parser, COMMON_OPTIONS)
+    add_options(parser.add_argument_group("beam search"), BEAM_OPTIONS)
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(
         "--sample",
         action="store_true",
         help="draw translations at random instead; waits until a batch is full",
     )
-    _add_options(sampling, SAMPLING_OPTIONS)
+    add_options(sampling, SAMPLING_OPTIONS)
     add_model_options(parser)
-
-
-def _add_options(group: Any, options: Mapping[str, tuple[type, str]]) -> None:
-    """Options without a default here: those of the search classes hold."""
-    for name, (kind, text) in options.items():
-        option = f"--{name.replace('_', '-')}"
-        group.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar="X", help=text)
 
 
 def _run(args: argparse.Namespace) -> None:
