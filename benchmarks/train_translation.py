@@ -24,7 +24,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.corpus import Batch, load_corpus, training_batches
@@ -41,6 +40,7 @@ from benchmarks.timing import (
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.attention import Memory
+from nlp_rnn.modules.cross_entropy import cross_entropy
 from nlp_rnn.tasks.optimization import Optimization
 
 Forward = Callable[[Seq2Seq, Batch], Tensor]
@@ -106,8 +106,8 @@ def update(variant: Variant, batch: Batch) -> None:
     network, optimizer = variant.network, variant.optimizer
     following = batch.target[:, 1:].flatten()[batch.real]
     with precision(variant.precision):
-        logits = variant.forward(network, batch).float()
-        loss = F.cross_entropy(logits, following, ignore_index=PAD, label_smoothing=0.1)
+        nats = cross_entropy(variant.forward(network, batch), following, label_smoothing=0.1)
+        loss = nats[following != PAD].mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -5,10 +5,10 @@ M positions, E width, V vocabulary.
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError
+from nlp_rnn.modules.cross_entropy import cross_entropy
 
 __all__ = ["AdaptiveSoftmax", "Softmax"]
 
@@ -27,7 +27,7 @@ class Softmax(nn.Linear):
 
     def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(M, E) and ids (M,) -> nats (M,), in float32."""
-        return F.cross_entropy(self(outputs).float(), targets, reduction="none")
+        return cross_entropy(self(outputs), targets)
 
 
 class AdaptiveSoftmax(nn.Module):

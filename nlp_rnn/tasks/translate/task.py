@@ -4,7 +4,6 @@ N batch, S source length, T target length.
 """
 
 import torch.distributed
-import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from nlp_rnn.errors import require
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import Score, translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.modules.cross_entropy import cross_entropy
 from nlp_rnn.tasks.base import Task
 from nlp_rnn.tasks.optimization import Optimization
 from nlp_rnn.tasks.translate.data import Batch, TranslationData
@@ -104,15 +104,11 @@ class TranslationTask(Task):
         following = batch.target[:, 1:]
         # Padding is left out before the projection, which is the largest product of all.
         real = real_positions(following)
-        logits = self.network.decoder.project(outputs.flatten(0, 1)[real]).float()
-        loss = F.cross_entropy(
-            logits,
-            following.flatten()[real],
-            ignore_index=PAD,
-            label_smoothing=label_smoothing,
-            reduction="sum",
-        )
-        return loss, (following != PAD).sum()
+        logits = self.network.decoder.project(outputs.flatten(0, 1)[real])
+        targets = following.flatten()[real]
+        nats = cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        counted = targets != PAD
+        return nats[counted].sum(), counted.sum()
 
     def _write(self, batch: Batch, search: BeamSearch) -> None:
         found = self.translator.translate(batch.sources, search)
