@@ -16,22 +16,25 @@ __all__ = ["Optimization"]
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization:
-    """AdamW with warm-up and decay.
+    """AdamW or plain SGD, with warm-up and decay.
 
     Args:
+        algorithm: ``adamw`` (Loshchilov & Hutter 2019), or ``sgd`` without momentum, the classic
+            of language models, which takes rates of 1 to 30.
         learning_rate: the peak, reached after the warm-up.
         warmup_steps: updates over which the rate rises linearly.
         decay: after it the rate falls to ``final_share`` of the peak along a ``cosine``
             (Loshchilov & Hutter 2017), falls as the ``inverse_sqrt`` of the update (Vaswani et
             al. 2017), or stays ``constant``.
         final_share: where the cosine ends, as a share of the peak.
-        beta2: decay of the squared-gradient average.
-        weight_decay: decoupled (Loshchilov & Hutter 2019).
+        beta2: decay of AdamW's squared-gradient average.
+        weight_decay: share of the weights, times the rate, taken off at each update.
 
     Raises:
         InputError: a value out of range.
     """
 
+    algorithm: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     warmup_steps: int = 400
     decay: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
@@ -64,14 +67,15 @@ class Optimization:
                 "a cosine decay ends with the last update, which is not known here: give "
                 "--trainer.max_steps, or --model.optimization.decay inverse_sqrt or constant"
             )
-        optimizer = torch.optim.AdamW(
-            parameters,
-            lr=self.learning_rate,
-            betas=(0.9, self.beta2),
-            eps=1e-9,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+        rate, decay = self.learning_rate, self.weight_decay
+        optimizer: torch.optim.Optimizer
+        if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
+            optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, fused=True)
+        else:
+            betas = (0.9, self.beta2)
+            optimizer = torch.optim.AdamW(
+                parameters, lr=rate, betas=betas, eps=1e-9, weight_decay=decay, fused=True
+            )
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
 
     def adopt(self, schedule: LambdaLR) -> None:
@@ -79,12 +83,21 @@ class Optimization:
 
         Where they are the same nothing changes. Without this a lower rate given to resume a
         training that diverged would be ignored.
+
+        Raises:
+            InputError: the checkpoint is of another algorithm.
         """
         schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
         for group, share in zip(schedule.optimizer.param_groups, schedule.lr_lambdas):
+            if not schedule.optimizer.defaults.keys() <= group.keys():
+                raise InputError(
+                    f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
+                    "the other: leave it out, or start afresh without --ckpt_path"
+                )
             group["initial_lr"] = self.learning_rate
             group["lr"] = self.learning_rate * share(schedule.last_epoch)
-            group["betas"] = (group["betas"][0], self.beta2)
+            if self.algorithm == "adamw":
+                group["betas"] = (0.9, self.beta2)
             group["weight_decay"] = self.weight_decay
 
     def share(self, step: int, total_steps: float) -> float:

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -29,7 +32,39 @@ def test_late_updates_follow_the_decay() -> None:
     assert average(0.99, [*long, 1.0]) == pytest.approx(0.01, rel=1e-3)
 
 
+def non_monotone(weights: list[float], losses: list[float], patience: int) -> list[float]:
+    """What NT-ASGD keeps of a weight after every update, each followed by a validation."""
+    callback: Any = Averaging(non_monotone=patience)
+    kept, seen = [torch.tensor(weights[0])], [weights[0]]
+    for count, (weight, loss) in enumerate(zip(weights[1:], losses), 1):
+        callback._update(kept, [torch.tensor(weight)], torch.tensor(count))
+        seen.append(float(kept[0]))
+        metrics = {"val_loss": torch.tensor(loss)}
+        trainer = SimpleNamespace(sanity_checking=False, callback_metrics=metrics)
+        callback.on_validation_end(trainer, None)
+    return seen
+
+
+def test_the_weights_themselves_as_long_as_the_loss_falls() -> None:
+    weights = [1.0, 2.0, 5.0, 3.0]
+    assert non_monotone(weights, [3.0, 2.0, 1.0], patience=1) == weights
+
+
+def test_the_plain_mean_once_the_loss_is_above_the_best_but_for_the_last() -> None:
+    losses = [3.0, 2.0, 2.5, 2.9, 3.1, 1.0]
+    weights = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0]
+    # 2.5 is below the 3.0 of two validations before, 2.9 is above the 2.0 of two before.
+    assert non_monotone(weights, losses, patience=1) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    # Three left out, 3.1 is the first above what remains: 3.0.
+    assert non_monotone(weights, losses, patience=3) == weights
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 2.0])
 def test_a_decay_that_is_no_share_is_refused(decay: float) -> None:
     with pytest.raises(InputError, match=r"averaging\.decay"):
         Averaging(decay)
+
+
+def test_a_negative_number_of_validations_is_refused() -> None:
+    with pytest.raises(InputError, match=r"averaging\.non_monotone"):
+        Averaging(non_monotone=-1)

@@ -77,3 +77,23 @@ def test_a_restored_optimizer_adopts_the_present_values() -> None:
         other.step()
         resumed.step()
         assert other.param_groups[0]["lr"] == rate * present.share(8, 10)
+
+
+def test_sgd_steps_along_the_gradient() -> None:
+    weight = nn.Parameter(torch.tensor([1.0]))
+    options = Optimization(algorithm="sgd", learning_rate=0.5, warmup_steps=0, decay="constant")
+    optimizer, _ = options.build([weight], total_steps=10)
+    weight.grad = torch.tensor([0.4])
+    optimizer.step()
+    assert weight.item() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("before", "present"), [("adamw", "sgd"), ("sgd", "adamw")])
+def test_a_checkpoint_of_the_other_algorithm_is_refused(before: str, present: str) -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    saved = Optimization(algorithm=before).build([weight], total_steps=10)[0].state_dict()
+    options = Optimization(algorithm=present)
+    optimizer, schedule = options.build([weight], total_steps=10)
+    optimizer.load_state_dict(saved)
+    with pytest.raises(InputError, match=f"algorithm {present} cannot go on"):
+        options.adopt(schedule)

@@ -141,9 +141,21 @@ class _CtrlC(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("step", [2, 20, 33])
-def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, monkeypatch):
-    flags = ["--trainer.max_epochs=2", "--trainer.val_check_interval=0.5"]
+NT_ASGD = [
+    "--model.optimization.algorithm=sgd",
+    "--model.optimization.learning_rate=60",
+    "--model.optimization.decay=constant",
+    "--averaging.non_monotone=1",
+    "--trainer.val_check_interval=0.1",
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "flags"),
+    [(2, []), (20, ["--trainer.val_check_interval=0.5"]), (33, []), (30, NT_ASGD)],
+)
+def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, flags, monkeypatch):
+    flags = ["--trainer.max_epochs=2", *flags]
     fit(folder, tmp_path / "whole", *flags)
     expected = torch.load(tmp_path / "whole/language_model/version_0/checkpoints/last.ckpt")
     instantiate = LanguageModelCLI._instantiate_trainer
@@ -160,8 +172,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, mo
     fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
     resumed = torch.load(stopped)
     assert resumed["global_step"] == expected["global_step"]
-    for name, value in expected["current_model_state"].items():
-        assert torch.equal(value, resumed["current_model_state"][name]), name
+    for weights in ("current_model_state", "state_dict"):
+        for name, value in expected[weights].items():
+            assert torch.equal(value, resumed[weights][name]), name
+    if flags[1:] == NT_ASGD:
+        assert resumed["callbacks"]["Averaging"]["begun"] < resumed["global_step"]
 
 
 @pytest.mark.parametrize(
