@@ -71,12 +71,17 @@ def build_network(
 
 @contextlib.contextmanager
 def running(model: nn.Module, precision: Precision) -> Iterator[None]:
-    """Evaluation mode, no gradients, the chosen precision; the mode is put back after."""
-    training = model.training
+    """Evaluation mode, no gradients, the chosen precision; the modes are put back after.
+
+    Each module's own: a model that was put together around a network just now is in training
+    mode, whatever the network is in.
+    """
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     device = next(model.parameters()).device.type
     try:
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, precision == "bf16"):
             yield
     finally:
-        model.train(training)
+        for module, training in modes.items():
+            module.training = training
