@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+from nlp_rnn.data.lines import read_lines
 from nlp_rnn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from nlp_rnn.errors import InputError
 
@@ -53,6 +55,33 @@ class WordVocabulary:
             )
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         return cls(ranked[: vocab_size - len(_SPECIAL)])
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> WordVocabulary:
+        """A given list of words, such as the `get_itos()` of torchtext's `Vocab`: a word a line.
+
+        The order is kept; `<pad>`, `<unk>`, `<s>` and `</s>` are left out, as they have ids anyway.
+
+        Raises:
+            InputError: no such file, no words, a line that is not one word, or a word twice.
+        """
+        if not Path(path).is_file():
+            raise InputError(f"no list of words at {path}: give a text file, one word a line")
+        lines: dict[str, int] = {}
+        with Path(path).open("rb") as file:
+            for number, word in enumerate(read_lines(file, str(path)), 1):
+                if word.split() != [word]:
+                    raise InputError(f"{path}, line {number}: {word!r} is not one word; remove it")
+                if word in lines:
+                    raise InputError(
+                        f"{path}, line {number}: {word!r} stands in line {lines[word]} already; "
+                        "remove one"
+                    )
+                lines[word] = number
+        words = [word for word in lines if word not in _SPECIAL.values()]
+        if not words:
+            raise InputError(f"{path} holds no words; give a text file, one word a line")
+        return cls(words)
 
     @classmethod
     def from_bytes(cls, model: bytes) -> WordVocabulary:

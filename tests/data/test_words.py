@@ -55,3 +55,37 @@ def test_the_limits_are_named(size):
 def test_an_empty_corpus_is_refused():
     with pytest.raises(InputError, match="empty"):
         WordVocabulary.train(["", " <unk>"], vocab_size=5)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_list_of_words_keeps_its_order(tmp_path, ending):
+    # As torchtext's Vocab(...).get_itos() gives it: special ones first, then by frequency.
+    words = ["<unk>", "<pad>", "<bos>", "the", "cat", ".", "naïve"]
+    path = tmp_path / "words.txt"
+    path.write_bytes(ending.join([*words, ""]).encode())
+    vocabulary = WordVocabulary.from_file(path)
+    assert vocabulary == WordVocabulary(["<bos>", "the", "cat", ".", "naïve"])
+    assert vocabulary.encode("naïve <unk> <pad> the") == [8, UNK, UNK, 5]
+    assert WordVocabulary.from_bytes(vocabulary.to_bytes()) == vocabulary
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("the\ncat\nthe\n", "line 3: 'the' stands in line 1 already"),
+        ("the\n\ncat\n", "line 2: '' is not one word"),
+        ("the cat\n", "line 1: 'the cat' is not one word"),
+        ("", "holds no words"),
+        ("<unk>\n", "holds no words"),
+    ],
+)
+def test_a_list_that_is_none_is_named(tmp_path, text, message):
+    path = tmp_path / "words.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        WordVocabulary.from_file(path)
+
+
+def test_a_missing_list_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"no list of words at .*one word a line"):
+        WordVocabulary.from_file(tmp_path / "words.txt")
