@@ -3,6 +3,7 @@
 N batch, S source length, E embedding, H hidden, D memory width.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.modules.dropout import LockedDropout, WordDropout
-from nlp_rnn.modules.rnn import RNN, Cell
+from nlp_rnn.modules.rnn import RNN, Cell, State
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -23,11 +24,14 @@ class Encoded(NamedTuple):
         mask: (N, S), True at real tokens.
         summary: one vector per row, (N, D): the forward output at the last token, beside it the
             backward output at the first.
+        state: of every layer after the last step, to read on from; means nothing where a row has
+            padding, and empty if there are two directions.
     """
 
     outputs: Tensor
     mask: Tensor
     summary: Tensor
+    state: tuple[State, ...]
 
 
 class Encoder(nn.Module):
@@ -40,6 +44,7 @@ class Encoder(nn.Module):
     Args:
         vocab_size: tokens; id 0 is padding.
         embedding_size: E.
+        input_size: of what `read` is given, if that is more than embeddings; 0 means E.
         hidden_size: D; each direction has D / 2 units if there are two.
         num_layers: recurrent layers.
         cell: see `RNN`.
@@ -47,6 +52,7 @@ class Encoder(nn.Module):
         embedding_dropout: locked dropout on the embeddings.
         word_dropout: share of words that are blanked.
         dropout: locked dropout between the layers.
+        weight_dropout: share of recurrent weights left out, see `WeightDropout`.
         output_dropout: locked dropout on the outputs.
         layer_norm: normalise every layer's outputs.
         residual: add a layer's input to its output where the sizes agree.
@@ -60,6 +66,7 @@ class Encoder(nn.Module):
         *,
         vocab_size: int,
         embedding_size: int = 256,
+        input_size: int = 0,
         hidden_size: int = 512,
         num_layers: int = 1,
         cell: Cell = "gru",
@@ -67,6 +74,7 @@ class Encoder(nn.Module):
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         output_dropout: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
@@ -85,9 +93,10 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             _Layer(
                 directions=directions,
-                input_size=hidden_size if layer else embedding_size,
+                input_size=hidden_size if layer else input_size or embedding_size,
                 hidden_size=hidden_size // directions,
                 cell=cell,
+                weight_dropout=weight_dropout,
             )
             for layer in range(num_layers)
         )
@@ -103,39 +112,72 @@ class Encoder(nn.Module):
             tokens: ids (N, S), padding last.
             lengths: real tokens per row (N,), at least one.
         """
-        steps = torch.arange(tokens.size(1), device=tokens.device)
+        return self.read(self.embed(tokens), lengths)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(N, S) -> (N, S, E), with dropout."""
+        embedded: Tensor = self.word_dropout(self.embedding_dropout(self.embedding(tokens)))
+        return embedded
+
+    def read(
+        self, inputs: Tensor, lengths: Tensor, state: tuple[State, ...] | None = None
+    ) -> Encoded:
+        """Run the layers.
+
+        Args:
+            inputs: (N, S, E) or as wide as ``input_size``, padding last.
+            lengths: real tokens per row (N,), at least one.
+            state: of an earlier part of the same text, for one direction; None at its start.
+        """
+        steps = torch.arange(inputs.size(1), device=inputs.device)
         mask = steps < lengths.unsqueeze(1)  # (N, S)
         # Reversed within each row's length; padding stays where it is. Its own inverse.
         flip = torch.where(mask, lengths.unsqueeze(1) - 1 - steps, steps).unsqueeze(2)
-        outputs = self.word_dropout(self.embedding_dropout(self.embedding(tokens)))
+        outputs, after = inputs, []
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
-            inputs = self.dropout(outputs) if index > 0 else outputs
-            read = norm(layer(inputs, flip))
-            skip = self.residual and read.size(-1) == inputs.size(-1)
-            outputs = inputs + read if skip else read
+            before = self.dropout(outputs) if index > 0 else outputs
+            read, final = layer(before, flip, state[index] if state else None)
+            read = norm(read)
+            skip = self.residual and read.size(-1) == before.size(-1)
+            outputs = before + read if skip else read
+            after.append(final)
         last = outputs.gather(1, (lengths - 1).view(-1, 1, 1).expand(-1, 1, outputs.size(2)))
         if self.bidirectional:
             half = outputs.size(2) // 2
             summary = torch.cat([last[:, 0, :half], outputs[:, 0, half:]], 1)
         else:
             summary = last[:, 0]
-        return Encoded(self.output_dropout(outputs), mask, summary)
+        carried = () if self.bidirectional else tuple(after)
+        return Encoded(self.output_dropout(outputs), mask, summary, carried)
 
 
 class _Layer(nn.Module):
     """One layer in one or two directions, each a fused call of its own, side by side."""
 
-    def __init__(self, *, directions: int, input_size: int, hidden_size: int, cell: Cell) -> None:
+    def __init__(
+        self,
+        *,
+        directions: int,
+        input_size: int,
+        hidden_size: int,
+        cell: Cell,
+        weight_dropout: float,
+    ) -> None:
         super().__init__()
-        self.forwards = RNN(input_size=input_size, hidden_size=hidden_size, cell=cell)
-        self.backwards: RNN | None = None
-        if directions == 2:
-            self.backwards = RNN(input_size=input_size, hidden_size=hidden_size, cell=cell)
+        one = partial(
+            RNN,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            cell=cell,
+            weight_dropout=weight_dropout,
+        )
+        self.forwards = one()
+        self.backwards: RNN | None = one() if directions == 2 else None
 
-    def forward(self, inputs: Tensor, flip: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, flip: Tensor, state: State | None) -> tuple[Tensor, State]:
         """(N, S, E) -> (N, S, D); ``flip`` (N, S, 1) says what to read in reverse."""
-        outputs: Tensor = self.forwards(inputs)[0]
+        outputs, after = self.forwards(inputs, state)
         if self.backwards is None:
-            return outputs
+            return outputs, after
         reverse: Tensor = self.backwards(inputs.gather(1, flip.expand_as(inputs)))[0]
-        return torch.cat([outputs, reverse.gather(1, flip.expand_as(reverse))], 2)
+        return torch.cat([outputs, reverse.gather(1, flip.expand_as(reverse))], 2), after

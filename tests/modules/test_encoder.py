@@ -139,7 +139,7 @@ def test_follows_device(cell):
     with torch.device("meta"):
         encoder = Encoder(vocab_size=V, embedding_size=E, hidden_size=D, num_layers=2, cell=cell)
     encoded = encoder(*(part.to("meta") for part in batch()))
-    assert all(part.is_meta for part in encoded)
+    assert all(part.is_meta for part in encoded[:3])
     assert encoded.outputs.shape == (N, S, D)
 
 

@@ -1,0 +1,68 @@
+"""A classifier that starts from language models (Howard & Ruder 2018)."""
+
+from typing import Any
+
+import torch
+
+from nlp_rnn.errors import InputError
+from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.models.language_model import LanguageModel
+
+__all__ = ["SHARED_ARGUMENTS", "copy_language_model"]
+
+SHARED_ARGUMENTS = (
+    "vocab_size",
+    "cell",
+    "embedding_size",
+    "hidden_size",
+    "num_layers",
+    "layer_norm",
+    "residual",
+)
+"""Arguments that both networks have, and that have to agree."""
+
+
+@torch.no_grad()
+def copy_language_model(
+    source: LanguageModel, classifier: Classifier, *, path: str, backward: bool = False
+) -> None:
+    """Copy embedding and recurrent layers of a language model into a classifier's reader.
+
+    Args:
+        source: reads in one direction.
+        classifier: reads forward, or in two stacks apart.
+        path: of the source, for errors.
+        backward: into the stack that reads from the end.
+
+    Raises:
+        InputError: arguments that differ, or a classifier without such a stack.
+    """
+    theirs: dict[str, Any] = source.arguments
+    ours: dict[str, Any] = classifier.arguments
+    differing = [name for name in SHARED_ARGUMENTS if theirs[name] != ours[name]]
+    if differing:
+        raise InputError(
+            f"{path} does not fit: "
+            + ", ".join(f"{n} is {theirs[n]} there and {ours[n]} here" for n in differing)
+            + "; leave these arguments of the network out, and they are taken from there"
+        )
+    if ours["characters"] or ours["convolution"]:
+        raise InputError(
+            f"{path} does not fit: its layers read embeddings alone, so leave out "
+            "network.characters and network.convolution"
+        )
+    reader = classifier.reversed_reader if backward else classifier.reader
+    if ours["directions"] == "both" or reader is None:
+        wanted = "apart" if backward else "forward' or 'apart"
+        raise InputError(
+            f"{path} reads in one direction: it needs network.directions '{wanted}', not "
+            f"'{ours['directions']}'"
+        )
+    decoder, encoder = source.decoder, reader.encoder
+    encoder.embedding.load_state_dict(decoder.embedding.state_dict())
+    stacks = [decoder.lower, *([decoder.upper] if decoder.upper is not None else [])]
+    layers = [layer for stack in stacks for layer in stack.layers]
+    norms = [norm for stack in stacks for norm in stack.norms]
+    for layer, norm, ours_layer, ours_norm in zip(layers, norms, encoder.layers, encoder.norms):
+        ours_layer.forwards.layers[0].load_state_dict(layer.state_dict())  # type: ignore[union-attr, index]
+        ours_norm.load_state_dict(norm.state_dict())
