@@ -4,9 +4,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlp_rnn.inference import TextGenerator, Translator
+    from nlp_rnn.inference import TextClassifier, TextGenerator, Translator
 
-__all__ = ["TextGenerator", "Translator", "__version__"]
+__all__ = ["TextClassifier", "TextGenerator", "Translator", "__version__"]
 
 try:
     __version__ = metadata.version("nlp-rnn")
@@ -16,7 +16,7 @@ except metadata.PackageNotFoundError:  # a checkout that is not installed
 
 def __getattr__(name: str) -> Any:
     """Load a public class when it is asked for: the shell command answers before torch would."""
-    if name in ("TextGenerator", "Translator"):
+    if name in ("TextClassifier", "TextGenerator", "Translator"):
         from nlp_rnn import inference
 
         return getattr(inference, name)

@@ -1,6 +1,6 @@
-"""The one exception for mistakes that a user can mend, and a check that raises it."""
+"""What a user is told: a mistake that can be mended, a check that raises it, a text cut short."""
 
-__all__ = ["InputError", "require"]
+__all__ = ["InputError", "TruncationWarning", "require"]
 
 
 class InputError(ValueError):
@@ -9,6 +9,25 @@ class InputError(ValueError):
     The message is one line for a person: what was given, what is wanted, how to fix it. Command
     lines print it without a traceback and exit with code 2.
     """
+
+
+class TruncationWarning(UserWarning):
+    """A text is longer than what can be read, and was cut there.
+
+    Args:
+        index: its place in the list that was given, from 0.
+        tokens: its length.
+        limit: how much of it is read.
+
+    Attributes:
+        index: as given.
+        reason: the rest of the sentence that names it.
+    """
+
+    def __init__(self, index: int, tokens: int, limit: int) -> None:
+        self.index = index
+        self.reason = f"has {tokens} tokens: only the first {limit} are read"
+        super().__init__(f"text {index + 1} {self.reason}")
 
 
 def require(holds: bool, given: str, wanted: str) -> None:

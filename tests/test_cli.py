@@ -1,3 +1,6 @@
+import csv
+import io
+import json
 import os
 import random
 import re
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlp_rnn import Translator, __version__
+from nlp_rnn import TextClassifier, Translator, __version__
 from nlp_rnn.cli import generate, main
 from nlp_rnn.cli.translate import BEAM_OPTIONS, COMMON_OPTIONS, SAMPLING_OPTIONS
 from nlp_rnn.data.tokenizer import Tokenizer
@@ -24,6 +27,7 @@ from nlp_rnn.inference import (
     TextGenerator,
     TextSampling,
 )
+from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.language_model import LanguageModel
 
 COMMAND = [sys.executable, "-m", "nlp_rnn.cli"]
@@ -481,3 +485,78 @@ def test_mistakes_with_a_language_model_end_in_one_line_and_code_2(
         (line,) = errors
         assert line.startswith("error: ")
         assert wanted in line
+
+
+@pytest.fixture(scope="module")
+def classifier_checkpoint(tmp_path_factory):
+    """An untrained classifier in the layout that checkpoints promise."""
+    vocabulary = WordVocabulary(["good", "bad", "film", "not"])
+    torch.manual_seed(0)
+    network = Classifier(vocab_size=8, embedding_size=8, hidden_size=8, labels=["no", "yes"])
+    path = tmp_path_factory.mktemp("classifier") / "best.ckpt"
+    torch.save(
+        {
+            "nlp_rnn": {"task": "classify", "format": 1},
+            "hyper_parameters": network.arguments,
+            "state_dict": {f"network.{k}": v for k, v in network.state_dict().items()},
+            "ClassificationData": {"vocabulary": vocabulary.to_bytes()},
+            "temperature": 2.0,
+        },
+        path,
+    )
+    return path
+
+
+REVIEWS = ["good film", "", "not good, bad", "film\tfilm"]
+
+
+def test_classify_writes_a_line_per_line(classifier_checkpoint, run, write):
+    file = write("reviews.txt", "".join(f"{text}\n" for text in REVIEWS))
+    code, out, _ = run("classify", classifier_checkpoint, "--input", file)
+    assert code == 0
+    found = TextClassifier.from_checkpoint(classifier_checkpoint)(REVIEWS)
+    for line, each in zip(out, found, strict=True):
+        label, *probs = line.split("\t")
+        assert label == each.label
+        assert probs == [f"{name}:{prob:.4f}" for name, prob in each.probabilities.items()]
+
+
+def test_classify_reads_columns(classifier_checkpoint, run, write):
+    table = io.StringIO()
+    csv.writer(table).writerows([("id", "review"), *enumerate(REVIEWS)])
+    lines = "".join(json.dumps({"review": text}) + "\n" for text in REVIEWS)
+    outputs = []
+    for name, content in (("a.csv", table.getvalue()), ("a.jsonl", lines)):
+        code, out, _ = run(
+            "classify",
+            classifier_checkpoint,
+            "--input",
+            write(name, content),
+            "--column=review",
+            "--jsonl",
+        )
+        assert code == 0
+        outputs.append(out)
+    assert outputs[0] == outputs[1]
+    assert [json.loads(line)["text"] for line in outputs[0]] == REVIEWS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "flags", "message"),
+    [
+        ("a.csv", "x,y\n1,2\n", ["--column=review"], "no column 'review'; there are x, y"),
+        ("a.csv", "x,review\n1\n", ["--column=review"], "line 2: the row ends before 'review'"),
+        ("a.jsonl", "{\n", ["--column=review"], "line 1: no JSON object"),
+        ("a.jsonl", '{"a": 1}\n', ["--column=review"], "line 1: no text in 'review'; it has a"),
+        ("a.txt", "x\n", ["--column=review"], "is no table"),
+        ("a.csv", b"review\n\xff\n", ["--column=review"], "not UTF-8"),
+        ("a.txt", "", [], "there is no text"),
+    ],
+)
+def test_classify_refuses_in_one_line(
+    classifier_checkpoint, run, write, name, content, flags, message
+):
+    code, _, err = run("classify", classifier_checkpoint, "--input", write(name, content), *flags)
+    assert code == 2
+    assert len(err) == 1
+    assert message in err[0]

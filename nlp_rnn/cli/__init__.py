@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nlp_rnn import __version__
-from nlp_rnn.cli import align, bleu, generate, score, score_text, translate
+from nlp_rnn.cli import align, bleu, classify, generate, score, score_text, translate
 from nlp_rnn.errors import InputError
 
 __all__ = ["main"]
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nlp-rnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (translate, score, bleu, align, generate, score_text):
+    for command in (translate, score, bleu, align, generate, score_text, classify):
         command.add_command(commands)
     args = parser.parse_args(argv)
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nlp_rnn.data.lines import read_lines
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, TruncationWarning
 
 if TYPE_CHECKING:
-    from nlp_rnn.inference import TextGenerator, Translator
+    from nlp_rnn.inference import TextClassifier, TextGenerator, Translator
 
 __all__ = [
     "add_model_options",
     "add_options",
+    "open_classifier",
     "open_generator",
     "open_translator",
     "positive",
@@ -70,6 +71,16 @@ def open_generator(args: argparse.Namespace) -> "TextGenerator":
 
     _set_threads(args)
     return TextGenerator.from_checkpoint(
+        args.checkpoint, device=args.device, precision=args.precision
+    )
+
+
+def open_classifier(args: argparse.Namespace) -> "TextClassifier":
+    """The classifier of the checkpoint and model options given."""
+    from nlp_rnn.inference import TextClassifier
+
+    _set_threads(args)
+    return TextClassifier.from_checkpoint(
         args.checkpoint, device=args.device, precision=args.precision
     )
 
@@ -147,8 +158,6 @@ def warnings_of_lines(done: int) -> Iterator[None]:
     Args:
         done: lines of the input before the texts that are being worked on.
     """
-    from nlp_rnn.inference import TruncationWarning
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TruncationWarning)
         yield

@@ -19,7 +19,7 @@ from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.decoding import Hypothesis, beam_search, sample
 from nlp_rnn.decoding.constraints import Constraints
 from nlp_rnn.decoding.truncation import Draw
-from nlp_rnn.errors import InputError, require
+from nlp_rnn.errors import InputError, TruncationWarning, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -38,25 +38,10 @@ __all__ = [
     "Sampling",
     "Translation",
     "Translator",
-    "TruncationWarning",
 ]
 
 MAX_SOURCE_TOKENS = 512
 """Longer inputs are cut here with a warning: time and memory of a line stay bounded."""
-
-
-class TruncationWarning(UserWarning):
-    """A text is longer than `MAX_SOURCE_TOKENS` and was cut there.
-
-    Attributes:
-        index: its place in the list that was given, from 0.
-        reason: the rest of the sentence that names it.
-    """
-
-    def __init__(self, index: int, tokens: int) -> None:
-        self.index = index
-        self.reason = f"has {tokens} tokens: only the first {MAX_SOURCE_TOKENS} are read"
-        super().__init__(f"text {index + 1} {self.reason}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,7 +364,7 @@ class Translator:
         ids = self.source_tokenizer.encode_batch(list(texts))
         for index, each in enumerate(ids):
             if len(each) > MAX_SOURCE_TOKENS:
-                warnings.warn(TruncationWarning(index, len(each)), stacklevel=3)
+                warnings.warn(TruncationWarning(index, len(each), MAX_SOURCE_TOKENS), stacklevel=3)
         return [[*each[:MAX_SOURCE_TOKENS], EOS] for each in ids]
 
     def _target_ids(self, texts: Sequence[str]) -> list[list[int]]:

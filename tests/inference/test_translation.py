@@ -7,8 +7,8 @@ import torch
 
 from nlp_rnn import Translator
 from nlp_rnn.data.tokenizer import Tokenizer
-from nlp_rnn.errors import InputError
-from nlp_rnn.inference import BeamSearch, Sampling, TruncationWarning
+from nlp_rnn.errors import InputError, TruncationWarning
+from nlp_rnn.inference import BeamSearch, Sampling
 from nlp_rnn.inference.translation import MAX_SOURCE_TOKENS
 
 TEXTS = ["red dog", "small old black cat", "car", "white house tree man", "", "new woman", " \t "]
@@ -171,11 +171,19 @@ def test_without_attention_there_is_no_alignment(make_network, tokenizer):
 @pytest.mark.parametrize("decoder", ["parallel", "input_feeding"])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_every_kind_of_network_serves(make_network, tokenizer, cell, decoder):
-    network = make_network(cell=cell, decoder=decoder).train()
-    translator = Translator([network], tokenizer, tokenizer)
+    translator = Translator([make_network(cell=cell, decoder=decoder)], tokenizer, tokenizer)
     found = translator.translate(["red dog", "car"], BeamSearch(beam_size=2, nbest=2))
     assert [len(row) for row in found] == [2, 2]
-    assert network.training, "a network in training stays in training"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_stays_in_the_mode_it_is_in(make_network, tokenizer, training):
+    network = make_network(cell="gru").train(training)
+    network.bridge.eval()  # a part may be in a mode of its own
+    Translator([network], tokenizer, tokenizer)("red dog")
+    modes = {module.training for module in network.encoder.modules()}
+    assert modes == {training}
+    assert not network.bridge.training
 
 
 def test_an_ensemble_of_twins_is_the_network(translator, checkpoint):

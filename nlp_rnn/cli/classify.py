@@ -1,0 +1,119 @@
+"""``nlp-rnn classify``: a label for every line, or for every row of a table."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlp_rnn.cli.common import (
+    add_model_options,
+    open_classifier,
+    positive,
+    read_texts,
+    warnings_of_lines,
+)
+from nlp_rnn.errors import InputError
+
+__all__ = ["add_command"]
+
+POOL = 1024
+"""Texts that are sorted by length together."""
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "classify",
+        help="labels and probabilities of texts",
+        description="Print for each text, in order, its label and the probability of every label, "
+        "with tabs between them.",
+    )
+    parser.set_defaults(run=_run)
+    parser.add_argument("checkpoint", type=Path, metavar="CKPT")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="a text a line, or with --column a .csv, .tsv or .jsonl; default: standard input",
+    )
+    parser.add_argument("--column", metavar="NAME", help="where the text stands in a table")
+    parser.add_argument(
+        "--jsonl", action="store_true", help="print an object a line, with the text"
+    )
+    parser.add_argument(
+        "--batch-size", type=positive, default=64, metavar="N", help="texts (default 64)"
+    )
+    add_model_options(parser)
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.column and args.input is None:
+        raise InputError("--column names a column of a table: give its file with --input")
+    classifier = open_classifier(args)
+    texts = _column(args.input, args.column) if args.column else _lines(args.input)
+    done = 0
+    while pool := list(islice(texts, POOL)):
+        with warnings_of_lines(done):
+            found = classifier(pool, batch_size=args.batch_size)
+        for text, each in zip(pool, found):
+            if args.jsonl:
+                record = {"text": text, "label": each.label, "probabilities": each.probabilities}
+                line = json.dumps(record, ensure_ascii=False)
+            else:
+                probs = [f"{name}:{prob:.4f}" for name, prob in each.probabilities.items()]
+                line = "\t".join([each.label, *probs])
+            sys.stdout.write(f"{line}\n")
+        done += len(pool)
+    if not done:
+        raise InputError("there is no text: give lines on standard input or a file with --input")
+
+
+def _lines(path: Path | None) -> Iterator[str]:
+    return read_texts([path] if path else [])
+
+
+def _column(path: Path, name: str) -> Iterator[str]:
+    """One column of a table, row by row.
+
+    Raises:
+        InputError: no such column, a row without it, no table, or not UTF-8.
+    """
+    if path.suffix not in (".csv", ".tsv", ".jsonl"):
+        raise InputError(f"{path} is no table: --column reads .csv, .tsv and .jsonl")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            yield from (
+                _objects(file, path, name) if path.suffix == ".jsonl" else _rows(file, path, name)
+            )
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+
+
+def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: no JSON object") from error
+        if not isinstance(row, dict) or not isinstance(row.get(name), str):
+            raise InputError(f"{path}, line {number}: no text in {name!r}; it has {_names(row)}")
+        yield row[name]
+
+
+def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
+    table = csv.DictReader(file, dialect="excel-tab" if path.suffix == ".tsv" else "excel")
+    if name not in (table.fieldnames or []):
+        present = ", ".join(table.fieldnames or ["nothing"])
+        raise InputError(f"{path}: no column {name!r}; there are {present}")
+    for row in table:
+        if row[name] is None:
+            raise InputError(f"{path}, line {table.line_num}: the row ends before {name!r}")
+        yield row[name]
+
+
+def _names(row: Any) -> str:
+    return ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"

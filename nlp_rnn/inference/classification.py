@@ -1,0 +1,175 @@
+"""Labels of texts, with probabilities.
+
+N texts, C classes.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.data.batching import pad
+from nlp_rnn.data.tokenizer import EOS
+from nlp_rnn.data.words import Vocabulary, open_vocabulary
+from nlp_rnn.errors import TruncationWarning
+from nlp_rnn.inference.networks import (
+    Precision,
+    build_network,
+    check_device,
+    check_precision,
+    running,
+    unreadable,
+)
+from nlp_rnn.models.classifier import Classifier, Reading
+
+__all__ = ["Classification", "TextClassifier"]
+
+WINDOW = 512
+"""Tokens that recurrent layers of one direction read at a time: memory stays bounded."""
+
+LIMIT = 20_000
+"""Tokens that layers of both directions can read; the rest of a text is left out."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a text is.
+
+    Attributes:
+        label: the likeliest one; with several labels those above one half, ``|`` between them.
+        probability: of it; with several labels that of the least sure one, 0 if there is none.
+        probabilities: of every label.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class TextClassifier:
+    """A trained classifier on strings.
+
+    Recurrent layers of one direction (``forward`` and ``apart``) read texts of any length in
+    windows, with the state carried; those of both directions up to 20,000 tokens.
+
+    Args:
+        network: the classifier.
+        vocabulary: of its texts.
+        temperature: what logits are divided by (Guo et al. 2017).
+        precision: of matrix products.
+    """
+
+    def __init__(
+        self,
+        network: Classifier,
+        vocabulary: Vocabulary,
+        *,
+        temperature: float = 1.0,
+        precision: Precision = "fp32",
+    ) -> None:
+        check_precision(precision)
+        self.network = network
+        self.vocabulary = vocabulary
+        self.temperature = temperature
+        self.precision: Precision = precision
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
+    ) -> "TextClassifier":
+        """Open a checkpoint written by ``fit``; needs nothing else.
+
+        Raises:
+            InputError: no checkpoint of a classifier, or a device or precision that cannot be.
+        """
+        check_device(device)
+        check_precision(precision)
+        checkpoint = open_checkpoint(path, task="classify")
+        with unreadable(path, "classifier"):
+            return cls(
+                build_network(Classifier, checkpoint, device),
+                open_vocabulary(checkpoint["ClassificationData"]["vocabulary"]),
+                temperature=checkpoint["temperature"],
+                precision=precision,
+            )
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of the network's scores."""
+        return self.network.labels
+
+    @overload
+    def __call__(self, texts: str, *, batch_size: int = ...) -> Classification: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, texts: Sequence[str], *, batch_size: int = ...) -> list[Classification]: ...
+
+    def __call__(
+        self, texts: str | Sequence[str], *, batch_size: int = 64
+    ) -> Classification | list[Classification]:
+        """Classify a text, or many in their order.
+
+        Args:
+            texts: one or more; an empty one is classified like any other.
+            batch_size: texts that are read together; no matter for the result.
+        """
+        if isinstance(texts, str):
+            return self([texts])[0]
+        scores = self.logits(texts, batch_size=batch_size) / self.temperature
+        probs = self.network.log_probs(scores).exp()
+        return [self._classification(each) for each in probs.tolist()]
+
+    def logits(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
+        """The network's scores, before the temperature: (N, C) in float32 on the CPU."""
+        ids = [[*tokens, EOS] for tokens in self.vocabulary.encode_batch(texts)]
+        longest = LIMIT if self.network.arguments["directions"] == "both" else WINDOW
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
+        long = [row for row in order if len(ids[row]) > longest]
+        rest = order[len(long) :]
+        found = torch.zeros(len(ids), len(self.labels))
+        with running(self.network, self.precision):
+            for row in long:
+                found[row] = self._read_long(ids[row], row).float().cpu()
+            for start in range(0, len(rest), batch_size):
+                rows = rest[start : start + batch_size]
+                tokens, lengths = pad([ids[row] for row in rows])
+                found[rows] = self.network(*self._on_device(tokens, lengths)).float().cpu()
+        return found
+
+    def _read_long(self, ids: list[int], row: int) -> Tensor:
+        """The scores (C,) of a text that is too long to be read at once."""
+        if self.network.arguments["directions"] == "both":
+            warnings.warn(TruncationWarning(row, len(ids), LIMIT), stacklevel=4)
+            tokens, lengths = pad([ids[:LIMIT]])
+            scores: Tensor = self.network(*self._on_device(tokens, lengths))
+            return scores[0]
+        readings: list[Reading] | None = None
+        whole = torch.tensor([ids])
+        for part, backwards in zip(whole.split(WINDOW, 1), whole.flip(1).split(WINDOW, 1)):
+            here, there = self._on_device(part, backwards)
+            (length,) = self._on_device(torch.tensor([part.size(1)]))
+            readings = self.network.read(here, there, length, readings)
+        assert readings is not None
+        return self.network.score(readings)[0]
+
+    def _on_device(self, *tensors: Tensor) -> list[Tensor]:
+        device = next(self.network.parameters()).device
+        return [each.to(device) for each in tensors]
+
+    def _classification(self, probs: list[float]) -> Classification:
+        probabilities = dict(zip(self.labels, probs))
+        if self.network.multi_label:
+            chosen = [label for label, prob in probabilities.items() if prob > 0.5]
+            least = min((probabilities[label] for label in chosen), default=0.0)
+            return Classification("|".join(chosen), least, probabilities)
+        best = max(probabilities, key=lambda label: probabilities[label])
+        return Classification(best, probabilities[best], probabilities)
