@@ -15,6 +15,7 @@ import datasets
 from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
 
 from nlp_rnn.data.lines import read_lines
+from nlp_rnn.data.opinions import opinions
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
 from nlp_rnn.data.phrasebook import phrasebook
 from nlp_rnn.data.topics import topics
@@ -40,12 +41,14 @@ def load_splits(
 ) -> DatasetDict | IterableDatasetDict:
     r"""Loads the splits of a data set with exactly the columns that are wanted, as plain strings.
 
-    Empty texts are kept. Numbers become text, class labels their names.
+    Empty texts are kept. Numbers become text, class labels their names. What is to be called
+    `label` may be a list of labels, which become one text with `|` between them.
 
     Args:
         dataset: One of
             `phrasebook`, built in, whose columns are named by their locales;
             `topics`, built in, whose one column is `text`;
+            `opinions`, built in, with the columns `text` and `label`;
             a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
             a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
             for one column also a text file, or a folder of them, `<split>.txt`;
@@ -66,8 +69,9 @@ def load_splits(
         raise InputError(f"the columns {', '.join(wanted)} must differ from each other")
     path = Path(dataset).expanduser()
     kind = IterableDatasetDict if streaming else DatasetDict
-    if dataset in ("phrasebook", "topics"):
-        splits = _phrasebook(columns) if dataset == "phrasebook" else _topics(columns)
+    built_in = {"phrasebook": _phrasebook, "topics": _topics, "opinions": _opinions}
+    if dataset in built_in:
+        splits = built_in[dataset](columns)
         return (
             kind({k: v.to_iterable_dataset() for k, v in splits.items()}) if streaming else splits
         )
@@ -114,6 +118,19 @@ def _topics(columns: dict[str, str]) -> DatasetDict:
         raise InputError(f"topics has the column text, not {', '.join(columns.values())}")
     name = next(iter(columns))
     return DatasetDict({k: Dataset.from_dict({name: texts}) for k, texts in topics().items()})
+
+
+def _opinions(columns: dict[str, str]) -> DatasetDict:
+    if set(columns.values()) != {"text", "label"}:
+        raise InputError(
+            f"opinions has the columns text and label, not {', '.join(columns.values())}"
+        )
+    splits = DatasetDict()
+    for split, rows in opinions().items():
+        texts, labels = zip(*rows)
+        cells = {"text": list(texts), "label": list(labels)}
+        splits[split] = Dataset.from_dict({new: cells[name] for new, name in columns.items()})
+    return splits
 
 
 def _phrasebook(columns: dict[str, str]) -> DatasetDict:
@@ -230,11 +247,11 @@ def _pick(data: Any, columns: dict[str, str], where: str) -> Any:
         if name not in first and name not in nested:
             present = ", ".join([*nested, *(key for key in first if key != "translation")])
             raise InputError(f"{where}: no column {name!r}; there are {present}")
-    labels = {
-        name: feature.names
-        for name, feature in (data.features or {}).items()
-        if isinstance(feature, datasets.ClassLabel)
-    }
+    labels = {}
+    for name, feature in (data.features or {}).items():
+        label = getattr(feature, "feature", feature)  # of a list, that of its members
+        if isinstance(label, datasets.ClassLabel):
+            labels[name] = label.names
     return data.map(
         _texts,
         batched=True,
@@ -259,11 +276,21 @@ def _texts(
             cells = rows[name]
         else:
             cells = [pair and pair[name] for pair in rows["translation"]]
-        if name in labels:
-            cells = [cell if cell is None or cell < 0 else labels[name][cell] for cell in cells]
+        texts = []
         for index, cell in zip(indices, cells):
-            if not isinstance(cell, (str, int, float)):
-                what = "is missing" if cell is None else f"is a {type(cell).__name__}"
-                raise InputError(f"{where}, row {index + 1}: {name!r} {what}; text is wanted")
-        picked[new] = [str(cell) for cell in cells]
+            members = cell if new == "label" and isinstance(cell, list) else [cell]
+            for member in members:
+                if not isinstance(member, (str, int, float)):
+                    what = "is missing" if member is None else f"is a {type(member).__name__}"
+                    raise InputError(f"{where}, row {index + 1}: {name!r} {what}; text is wanted")
+            names = labels.get(name)
+            texts.append("|".join(_text(member, names) for member in members))
+        picked[new] = texts
     return picked
+
+
+def _text(cell: str | int | float, names: list[str] | None) -> str:
+    """A label's number as its name, other numbers as they are written."""
+    if names is not None and isinstance(cell, int) and cell >= 0:
+        return names[cell]
+    return str(cell)

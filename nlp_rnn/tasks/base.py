@@ -35,10 +35,18 @@ class Task(LightningModule):
         self.network = network
         self.optimization = optimization
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained; a group may have a ``scale`` of its learning rate."""
+        return [{"params": [*self.parameters()]}]
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         total = float(self.trainer.estimated_stepping_batches)
+        groups = [
+            {**group, "params": [each for each in group["params"] if each.requires_grad]}
+            for group in self.parameter_groups()
+        ]
         optimizer, schedule = self.optimization.build(
-            (each for each in self.parameters() if each.requires_grad),
+            groups,
             total_steps=total if total >= 0 else math.inf,  # -1: streamed, and no max_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

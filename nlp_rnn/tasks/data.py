@@ -3,8 +3,10 @@
 import hashlib
 import os
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import datasets
@@ -25,11 +27,12 @@ class TaskData(LightningDataModule):
         dataset: of all splits that have no other.
         columns: new name to name in the data.
         others: split to another data set for it, or None.
+        other_columns: split to the names in its other data set, where they differ.
         streaming: read the training data while training.
     """
 
     described: ClassVar[tuple[str, ...]]
-    """Arguments that say which data these are; a checkpoint remembers them."""
+    """Arguments that say which data these are, with dots; a checkpoint remembers them."""
 
     def __init__(
         self,
@@ -37,12 +40,14 @@ class TaskData(LightningDataModule):
         dataset: str,
         columns: dict[str, str],
         others: dict[str, str | None],
+        other_columns: Mapping[str, dict[str, str]] = MappingProxyType({}),
         streaming: bool = False,
     ) -> None:
         super().__init__()
         self.dataset = dataset
         self.columns = columns
         self.others = others
+        self.other_columns = other_columns
         self.streaming = streaming
         self._splits: dict[str, datasets.Dataset] = {}
         self._train_loader: ResumableLoader | None = None
@@ -75,7 +80,10 @@ class TaskData(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Which data these are, and where training is in them."""
         position = None if self._train_loader is None else self._train_loader.state_dict()
-        return {**{name: getattr(self, name) for name in self.described}, "position": position}
+        return {
+            **{name: attrgetter(name)(self) for name in self.described},
+            "position": position,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._position = state_dict["position"]
@@ -94,7 +102,7 @@ class TaskData(LightningDataModule):
         if name in self._splits:
             return self._splits[name]
         if other := self.others.get(name):
-            loaded = load_splits(other, columns=self.columns)
+            loaded = load_splits(other, columns=self.other_columns.get(name, self.columns))
             found = loaded[name] if name in loaded else loaded["train"]
         else:
             loaded = load_splits(self.dataset, columns=self.columns, streaming=self.streaming)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -51,12 +51,13 @@ class Optimization:
         require(self.weight_decay >= 0, f"weight_decay {self.weight_decay}", "0 or more")
 
     def build(
-        self, parameters: Iterable[nn.Parameter], *, total_steps: float
+        self, parameters: Iterable[nn.Parameter] | list[dict[str, Any]], *, total_steps: float
     ) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """The optimizer and a schedule to be stepped once an update.
 
         Args:
-            parameters: what to train.
+            parameters: what to train, or groups of it, whose rate is multiplied by their
+                ``scale`` if they have one.
             total_steps: updates in all, where the cosine ends; may be infinite for the others.
 
         Raises:
@@ -76,6 +77,8 @@ class Optimization:
             optimizer = torch.optim.AdamW(
                 parameters, lr=rate, betas=betas, eps=1e-9, weight_decay=decay, fused=True
             )
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.setdefault("scale", 1.0)
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
 
     def adopt(self, schedule: LambdaLR) -> None:
@@ -87,15 +90,16 @@ class Optimization:
         Raises:
             InputError: the checkpoint is of another algorithm.
         """
-        schedule.base_lrs = [self.learning_rate for _ in schedule.base_lrs]
-        for group, share in zip(schedule.optimizer.param_groups, schedule.lr_lambdas):
+        groups = schedule.optimizer.param_groups
+        schedule.base_lrs = [self.learning_rate * group.get("scale", 1.0) for group in groups]
+        for group, rate, share in zip(groups, schedule.base_lrs, schedule.lr_lambdas):
             if not schedule.optimizer.defaults.keys() <= group.keys():
                 raise InputError(
                     f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
                     "the other: leave it out, or start afresh without --ckpt_path"
                 )
-            group["initial_lr"] = self.learning_rate
-            group["lr"] = self.learning_rate * share(schedule.last_epoch)
+            group["initial_lr"] = rate
+            group["lr"] = rate * share(schedule.last_epoch)
             if self.algorithm == "adamw":
                 group["betas"] = (0.9, self.beta2)
             group["weight_decay"] = self.weight_decay

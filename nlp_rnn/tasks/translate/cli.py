@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nlp_rnn.callbacks import AttentionMaps
@@ -77,7 +78,8 @@ class TranslateCLI(TaskCLI):
         for title in ("source", "translation", "reference"):
             table.add_column(title, overflow="fold")
         for index in range(0, min(len(found), 5 * step), step):
-            table.add_row(rows[index]["source"], found[index], rows[index]["target"])
+            texts = (rows[index]["source"], found[index], rows[index]["target"])
+            table.add_row(*map(escape, texts))
         Console().print(table)
         Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 

@@ -1,0 +1,70 @@
+"""A classifier's mistakes and its confidence as pictures.
+
+N texts, C classes.
+"""
+
+from collections.abc import Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+__all__ = ["confusion_figure", "reliability_figure"]
+
+BINS = 10
+
+
+def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
+    """Draw how often texts of each label (downwards) were given each label (to the right).
+
+    Args:
+        confusion: texts (C, C).
+        labels: C names.
+
+    Returns:
+        A figure of its own, unknown to pyplot; shades are shares of a row, numbers are texts.
+    """
+    size = 1.8 + 0.7 * len(labels)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shares = confusion / confusion.sum(1, keepdim=True).clamp_min(1)
+    image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            color = "white" if shares[row, column] > 0.6 else "black"
+            text = str(int(confusion[row, column]))
+            axes.text(column, row, text, ha="center", va="center", color=color)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.colorbar(image, ax=axes, label="share of the true label's texts")
+    return figure
+
+
+def reliability_figure(probs: Tensor, right: Tensor) -> Figure:
+    """Draw how often predictions of each confidence are right (Niculescu-Mizil & Caruana 2005).
+
+    Args:
+        probs: of the predicted label (N,).
+        right: whether it is the true one (N,).
+
+    Returns:
+        A figure of its own; on the diagonal the probabilities mean what they say.
+    """
+    figure = Figure(figsize=(4.6, 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    bins = (probs * BINS).long().clamp(max=BINS - 1)
+    counts = bins.bincount(minlength=BINS)
+    filled = counts > 0
+    confidence = bins.bincount(probs.double(), minlength=BINS) / counts
+    accuracy = bins.bincount(right.double(), minlength=BINS) / counts
+    upper.plot([0, 1], [0, 1], linestyle="--", color="gray", label="perfect")
+    upper.plot(confidence[filled], accuracy[filled], marker="o", label="classifier")
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    upper.legend(loc="upper left")
+    centers = [(each + 0.5) / BINS for each in range(BINS)]
+    lower.bar(centers, counts.tolist(), width=0.9 / BINS, color="tab:blue")
+    lower.set(xlabel="probability of the predicted label", ylabel="texts")
+    return figure

@@ -1,0 +1,101 @@
+"""How well labels are predicted, and how far the probabilities can be trusted.
+
+N texts, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_recall,
+    multilabel_exact_match,
+    multilabel_f1_score,
+    multilabel_recall,
+)
+
+__all__ = ["LabelScores", "best_temperature", "label_loss", "label_scores"]
+
+BINS = 15  # of the calibration error, as in Guo et al. 2017
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScores:
+    """Figures of one set of predictions, shares of 1.
+
+    Attributes:
+        loss: nats a text (several labels: a label of a text).
+        accuracy: of texts; with several labels, of texts that have exactly the right ones.
+        macro_f1: mean F1 of the labels.
+        macro_recall: mean recall of the labels.
+        calibration_error: expected, in 15 bins (Guo et al. 2017).
+        confusion: texts by true label and predicted label (C, C); None with several labels.
+    """
+
+    loss: float
+    accuracy: float
+    macro_f1: float
+    macro_recall: float
+    calibration_error: float
+    confusion: Tensor | None
+
+
+def label_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """Mean nats of logits (N, C) for classes (N,), or for labels on their own (N, C)."""
+    if targets.dim() == 2:
+        return F.binary_cross_entropy_with_logits(scores, targets)
+    return F.cross_entropy(scores, targets)
+
+
+def label_scores(scores: Tensor, targets: Tensor) -> LabelScores:
+    """All figures of logits (N, C) for classes (N,), or for labels on their own (N, C)."""
+    loss = float(label_loss(scores, targets))
+    size = scores.size(1)
+    if targets.dim() == 2:
+        probs, fits = scores.sigmoid(), targets.long()
+        return LabelScores(
+            loss=loss,
+            accuracy=float(multilabel_exact_match(probs, fits, size)),
+            macro_f1=float(multilabel_f1_score(probs, fits, size)),
+            macro_recall=float(multilabel_recall(probs, fits, size)),
+            calibration_error=float(
+                binary_calibration_error(probs.flatten(), fits.flatten(), BINS)
+            ),
+            confusion=None,
+        )
+    probs = scores.softmax(1)
+    return LabelScores(
+        loss=loss,
+        accuracy=float(multiclass_accuracy(probs, targets, size, average="micro")),
+        macro_f1=float(multiclass_f1_score(probs, targets, size)),
+        macro_recall=float(multiclass_recall(probs, targets, size)),
+        calibration_error=float(multiclass_calibration_error(probs, targets, size, BINS)),
+        confusion=multiclass_confusion_matrix(probs, targets, size),
+    )
+
+
+def best_temperature(scores: Tensor, targets: Tensor) -> float:
+    """What to divide logits by so that probabilities mean what they say (Guo et al. 2017).
+
+    Args:
+        scores: logits (N, C) of texts that were not trained on.
+        targets: classes (N,), or labels on their own (N, C).
+
+    Returns:
+        The temperature of least loss between 1/20 and 20; above 1 if the classifier was too sure.
+    """
+    low, high = -3.0, 3.0  # logarithms; the loss has a single minimum in between
+    for _ in range(60):
+        third = (high - low) / 3
+        left, right = low + third, high - third
+        losses = [
+            float(label_loss(scores / torch.tensor(each).exp(), targets)) for each in (left, right)
+        ]
+        low, high = (low, right) if losses[0] < losses[1] else (left, high)
+    return float(torch.tensor((low + high) / 2).exp())

@@ -1,0 +1,263 @@
+"""The command line of classification: figures, a confusion matrix and a few texts at the end."""
+
+import json
+import re
+from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.errors import InputError
+from nlp_rnn.explain.labels import confusion_figure, reliability_figure
+from nlp_rnn.inference import TextClassifier
+from nlp_rnn.label_metrics import LabelScores, label_scores
+from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.models.transfer import SHARED_ARGUMENTS
+from nlp_rnn.tasks.classify.data import ClassificationData
+from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
+from nlp_rnn.tasks.cli import TaskCLI
+
+__all__ = ["ClassifyCLI"]
+
+_NEGATION = re.compile(r"\b(not|no|never|nothing|hardly|\w+n't)\b", re.IGNORECASE)
+
+
+class ClassifyCLI(TaskCLI):
+    """``fit``, ``validate``, ``test`` and ``predict`` for classification.
+
+    With ``--model.pretrained`` the network's sizes are those of the language model.
+
+    Args:
+        args: the command line; `sys.argv` if None.
+    """
+
+    model: ClassificationTask
+    datamodule: ClassificationData
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        super().__init__(
+            task=ClassificationTask,
+            data=ClassificationData,
+            network=Classifier,
+            links=("labels", "multi_label", "vocab_size"),
+            example=Path(__file__).with_name("opinions.yaml"),
+            trainer_defaults={
+                "max_epochs": 10,
+                "gradient_clip_val": 1.0,
+                "log_every_n_steps": 20,
+            },
+            monitor="val_accuracy",
+            mode="max",
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.link_arguments("model.pretrained", "data.pretrained")
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        super().setup_parser(*args, **kwargs)
+        parsers = self._subcommand_parsers
+        parsers["predict"].add_argument(
+            "--output",
+            default="labels.tsv",
+            help="new file, a line per row in order: label, then the probability of every label; "
+            ".jsonl adds the text",
+        )
+        parsers["test"].add_argument(
+            "--plots",
+            default=None,
+            help="new folder for pictures of the confusion matrix and of the reliability",
+        )
+        parsers["test"].add_argument(
+            "--top_losses", type=int, default=0, help="show this many of the texts that cost most"
+        )
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parse; the sizes of a language model to start from are defaults of the network's."""
+        given = parser.parse_args(args, defaults=True)
+        section = given[given.subcommand]
+        path = section.model.pretrained
+        if given.subcommand == "fit" and path and not section.get("ckpt_path"):
+            arguments = open_checkpoint(path, task="language_model")["hyper_parameters"]
+            directions = "apart" if section.model.pretrained_backward else "forward"
+            self._subcommand_parsers["fit"].set_defaults(
+                {
+                    **{f"network.{name}": arguments[name] for name in SHARED_ARGUMENTS},
+                    "network.directions": directions,
+                }
+            )
+        super().parse_arguments(parser, args)
+        if self.config.subcommand == "fit" and self.config.fit.get("ckpt_path"):
+            # What training started from once is in the checkpoint, and may be gone since.
+            model = self.config.fit.model
+            model.pretrained = model.pretrained_backward = model.vectors = None
+            self.config.fit.data.pretrained = None
+
+    def before_fit(self) -> None:
+        """Going on from a checkpoint takes its vocabulary and baseline."""
+        if path := self.config.fit.get("ckpt_path"):
+            checkpoint = open_checkpoint(path, task=self.model.name)
+            self.datamodule.load_state_dict(checkpoint[ClassificationData.__qualname__])
+
+    @rank_zero_only
+    def after_fit(self) -> None:
+        """Score and show the best checkpoint as a user of it would."""
+        callback: Any = self.trainer.checkpoint_callback
+        best = getattr(callback, "best_model_path", "")
+        if not best:
+            return
+        classifier = TextClassifier.from_checkpoint(best)
+        texts = self.datamodule.labelled("validation")["text"][:]
+        targets = self.datamodule.targets("validation")
+        logits = classifier.logits(texts)
+        scores = label_scores(logits / classifier.temperature, targets)
+        self._print("Validation of the best checkpoint", scores, texts, targets)
+        self._print_examples(classifier, texts, targets)
+        folder = Path(best).parent.parent
+        _draw(
+            folder, Evaluation(logits, targets, scores), classifier.labels, classifier.temperature
+        )
+        console = Console()
+        console.print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
+        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**{**kwargs, "verbose": False})
+        self._report("validation", self.datamodule.validation.dataset)
+
+    def test(self, **kwargs: Any) -> None:
+        folder = self.config.test.plots and Path(self.config.test.plots)
+        if folder and folder.exists():
+            raise InputError(f"{folder} exists: name a new folder with --plots")
+        self.trainer.test(**{**kwargs, "verbose": False})
+        self._report("test", self.datamodule.test.dataset)
+        evaluation = self.model.evaluation
+        if evaluation is None or not self.trainer.is_global_zero:
+            return
+        if self.config.test.top_losses:
+            self._print_top_losses(evaluation, self.config.test.top_losses)
+        if folder:
+            folder.mkdir(parents=True)
+            _draw(folder, evaluation, self.datamodule.labels.names, self.model.temperature)
+            Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write label and probabilities of every row of the test split, in order."""
+        output = self.new_output()
+        if self.trainer.world_size > 1:
+            raise InputError("predict keeps the order in one process: --trainer.devices 1")
+        batches: Any = self.trainer.predict(**kwargs)
+        found = sorted((row for batch in batches for row in batch), key=itemgetter(0))
+        texts = self.datamodule.labelled("test")["text"][:]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("w", encoding="utf-8") as file:
+            for row, label, probs in found:
+                line = "\t".join([label, *(f"{k}:{v:.4f}" for k, v in probs.items())])
+                if output.suffix == ".jsonl":
+                    record = {"text": texts[row], "label": label, "probabilities": probs}
+                    line = json.dumps(record, ensure_ascii=False)
+                file.write(f"{line}\n")
+        Console().print(f"{len(found)} labels written to {output}", highlight=False)
+
+    @rank_zero_only
+    def _report(self, split: str, other: str) -> None:
+        data, evaluation = self.datamodule, self.model.evaluation
+        assert evaluation is not None
+        data.warn_of_known_texts(split)
+        texts = data.labelled(split)["text"][:]
+        title = f"{other or data.dataset}, {split}"
+        self._print(title, evaluation.scores, texts, evaluation.targets)
+        raw = label_scores(evaluation.logits, evaluation.targets)
+        Console().print(
+            f"temperature {self.model.temperature:.2f}: calibration error "
+            f"{100 * raw.calibration_error:.1f}% before, "
+            f"{100 * evaluation.scores.calibration_error:.1f}% after",
+            highlight=False,
+        )
+
+    def _print(
+        self, title: str, scores: LabelScores, texts: Sequence[str], targets: Tensor
+    ) -> None:
+        """Figures beside those of the baseline, and what was taken for what."""
+        baseline = label_scores(self.datamodule.baseline.scores(texts), targets)
+        table = Table(title=f"{title}, {len(texts)} texts")
+        for name in ("", "classifier", "TF-IDF + logistic regression"):
+            table.add_column(name, justify="right" if name else "left")
+        for name, heading in (
+            ("accuracy", "accuracy, %"),
+            ("macro_f1", "macro F1, %"),
+            ("macro_recall", "macro recall, %"),
+            ("calibration_error", "calibration error, %"),
+        ):
+            values = [f"{100 * getattr(each, name):.2f}" for each in (scores, baseline)]
+            table.add_row(heading, *values)
+        Console().print(table)
+        if scores.confusion is not None:
+            labels = self.datamodule.labels.names
+            table = Table(title="true label (down), predicted label (right)")
+            for name in ("", *labels):
+                table.add_column(name, justify="right" if name else "left")
+            for label, row in zip(labels, scores.confusion.tolist()):
+                table.add_row(label, *map(str, row))
+            Console().print(table)
+
+    def _print_examples(
+        self, classifier: TextClassifier, texts: Sequence[str], targets: Tensor
+    ) -> None:
+        """A few texts over the length of the split, those with a negation first."""
+        negated = [row for row, text in enumerate(texts) if _NEGATION.search(text)]
+        other = [row for row in range(len(texts)) if row not in set(negated)]
+        chosen = [
+            row
+            for rows, count in ((negated, 4), (other, 3))
+            for row in rows[:: max(1, len(rows) // count)][:count]
+        ]
+        table = Table(title="Validation texts")
+        for name in ("text", "label", "predicted", "probability"):
+            table.add_column(name, overflow="fold")
+        for row, found in zip(chosen, classifier([texts[row] for row in chosen])):
+            shown = texts[row] if len(texts[row]) <= 300 else f"{texts[row][:300]} ..."
+            probability = f"{found.probability:.2f}"
+            table.add_row(escape(shown), self._name(targets[row]), found.label, probability)
+        Console().print(table)
+
+    def _print_top_losses(self, evaluation: Evaluation, count: int) -> None:
+        log_probs = self.model.network.log_probs(evaluation.logits / self.model.temperature)
+        probs, targets = log_probs.exp(), evaluation.targets
+        if targets.dim() == 1:
+            cost = -log_probs.gather(1, targets.unsqueeze(1)).squeeze(1)
+        else:
+            cost = -torch.where(targets > 0, log_probs, torch.log1p(-probs)).sum(1)
+        texts = self.datamodule.labelled("test")["text"][:]
+        table = Table(title=f"The {min(count, len(texts))} texts that cost most")
+        for name in ("row", "text", "label", "predicted", "nats"):
+            table.add_column(name, overflow="fold")
+        for row in cost.argsort(descending=True)[:count].tolist():
+            likeliest = self.datamodule.labels.names[int(probs[row].argmax())]
+            name, nats = self._name(targets[row]), f"{cost[row]:.2f}"
+            table.add_row(str(row + 1), escape(texts[row]), name, likeliest, nats)
+        Console().print(table)
+
+    def _name(self, target: Tensor) -> str:
+        names = self.datamodule.labels.names
+        chosen = target.nonzero().flatten().tolist() if target.dim() else [int(target)]
+        return "|".join(names[number] for number in chosen)
+
+
+def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:
+    """Write the pictures of an evaluation; there are none of several labels at once."""
+    if evaluation.scores.confusion is None:
+        return
+    confusion_figure(evaluation.scores.confusion, labels).savefig(folder / "confusion.png", dpi=150)
+    probs, predicted = (evaluation.logits / temperature).softmax(1).max(1)
+    figure = reliability_figure(probs, predicted == evaluation.targets)
+    figure.savefig(folder / "reliability.png", dpi=150)

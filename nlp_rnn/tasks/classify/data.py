@@ -1,0 +1,334 @@
+"""Labelled texts for Lightning: from data sets with columns and labels of their own to batches.
+
+N batch, S length, C classes.
+"""
+
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import datasets
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from nlp_rnn.baseline import Baseline
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.labels import Labels
+from nlp_rnn.data.tokenizer import EOS, Tokenizer
+from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
+from nlp_rnn.errors import InputError, require
+from nlp_rnn.tasks.data import TaskData
+
+__all__ = ["Batch", "ClassificationData", "LabelledText", "Texts"]
+
+
+class Batch(NamedTuple):
+    """Texts to train on.
+
+    Attributes:
+        tokens: ids (N, S), padding last.
+        lengths: (N,).
+        targets: classes (N,), or which labels fit (N, C).
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    targets: Tensor
+
+
+class Texts(NamedTuple):
+    """Texts to evaluate.
+
+    Attributes:
+        rows: their numbers in the split.
+        texts: N texts.
+        targets: as in `Batch`.
+    """
+
+    rows: list[int]
+    texts: list[str]
+    targets: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledText:
+    """A data set for one split; what is left empty is as in training.
+
+    Args:
+        dataset: a Hub id, a local folder or file; empty for the split of the main data set.
+        text: the column with the text.
+        label: the column with the label.
+        label_map: new names of labels in this data set; null leaves rows out.
+    """
+
+    dataset: str = ""
+    text: str = ""
+    label: str = ""
+    label_map: dict[str, str | None] | None = None
+
+
+class ClassificationData(TaskData):
+    """Texts with labels, their vocabulary, and a baseline that has seen the same.
+
+    Args:
+        dataset: a Hub id, a local folder or file (jsonl, json, csv, tsv, parquet), or ``opinions``
+            (built in, generated).
+        text: the column with the text.
+        label: the column with the label: text, a number, a class; for several labels at once a
+            list, or text with ``|`` between them.
+        label_map: new names of labels; null leaves their rows out.
+        validation: another data set for validation; else the split of ``dataset``, else rows
+            carved from train.
+        test: another data set for test, likewise.
+        labels: wanted labels, in order (set by ``network.labels``).
+        multi_label: set by ``network.multi_label``.
+        pretrained: a language model whose vocabulary is used (set by ``model.pretrained``).
+        vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
+        tokenizer: SentencePiece's model type, or ``word`` for words between white space.
+        batch_size: texts of an update, over all processes.
+        tokens_per_batch: most tokens of an update, padding included: fewer texts if they are long.
+        max_length: tokens of a text that are trained on; the rest is cut off. Evaluation reads
+            whole texts.
+        balanced: repeat the texts of rarer labels until all labels are as frequent.
+        seed: order of the training data.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    described = (
+        "dataset",
+        "text",
+        "label",
+        "label_map",
+        *(
+            f"{split}.{name}"
+            for split in ("validation", "test")
+            for name in ("dataset", "text", "label", "label_map")
+        ),
+    )
+
+    def __init__(
+        self,
+        *,
+        dataset: str = "opinions",
+        text: str = "text",
+        label: str = "label",
+        label_map: dict[str, str | None] | None = None,
+        validation: LabelledText = LabelledText(),
+        test: LabelledText = LabelledText(),
+        labels: Sequence[str] = ("negative", "neutral", "positive"),
+        multi_label: bool = False,
+        pretrained: str | None = None,
+        vocab_size: int = 4000,
+        tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
+        batch_size: int = 64,
+        tokens_per_batch: int = 16_000,
+        max_length: int = 400,
+        balanced: bool = False,
+        seed: int = 1,
+    ) -> None:
+        own = {"validation": validation, "test": test}
+        super().__init__(
+            dataset=dataset,
+            columns={"text": text, "label": label},
+            others={split: each.dataset or None for split, each in own.items()},
+            other_columns={
+                split: {"text": each.text or text, "label": each.label or label}
+                for split, each in own.items()
+            },
+        )
+        require(batch_size >= 1, f"batch_size {batch_size}", "1 or more")
+        require(max_length >= 1, f"max_length {max_length}", "1 or more")
+        if balanced and multi_label:
+            raise InputError("balanced needs labels that exclude each other: leave out one of both")
+        self.text = text
+        self.label = label
+        self.label_map = label_map
+        self.validation = validation
+        self.test = test
+        self.labels = Labels(labels, multi_label=multi_label)
+        self.pretrained = pretrained
+        self.vocab_size = vocab_size
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.tokens_per_batch = tokens_per_batch
+        self.max_length = max_length
+        self.balanced = balanced
+        self.seed = seed
+        self.vocabulary: Vocabulary
+        self.baseline: Baseline
+        self._labelled: dict[str, datasets.Dataset] = {}
+
+    def labelled(self, name: str) -> datasets.Dataset:
+        """The texts of a split whose labels are wanted, with ``targets``.
+
+        Raises:
+            InputError: no such split, or a label that is neither wanted nor mapped to one that is.
+        """
+        if name not in self._labelled:
+            own = {"validation": self.validation, "test": self.test}.get(name)
+            elsewhere = own is not None and bool(own.dataset)
+            label_map = own.label_map if own and elsewhere else self.label_map
+            option = f"--data.{name}.label_map" if elsewhere else "--data.label_map"
+            rows = self.split(name)
+            targets = self.labels.targets(
+                rows["label"][:], label_map or {}, where=f"{name}, ", option=option
+            )
+            kept = [row for row, target in enumerate(targets) if target is not None]
+            if not kept:
+                raise InputError(f"{name}: no row is left once {option} has left rows out")
+            chosen = [target for target in targets if target is not None]
+            self._labelled[name] = rows.select(kept).add_column("targets", chosen)
+        return self._labelled[name]
+
+    def targets(self, name: str) -> Tensor:
+        """Classes of a split's texts (rows,), or which labels fit them (rows, C)."""
+        return self.labels.tensor(self.labelled(name)["targets"][:])
+
+    def class_counts(self) -> Tensor:
+        """How many training texts have each label (C,)."""
+        targets = self.targets("train")
+        if self.labels.multi_label:
+            return targets.sum(0)
+        return torch.bincount(targets, minlength=len(self.labels.names)).float()
+
+    def make_train_loader(self) -> ResumableLoader:
+        rows, targets = self.labelled("train"), self.targets("train")
+        ids = [
+            [*tokens[: self.max_length - 1], EOS]
+            for tokens in self.vocabulary.encode_batch(rows["text"][:])
+        ]
+        order = self._balanced_rows(targets) if self.balanced else list(range(len(ids)))
+        rank, world_size = self.ranks
+        return ResumableLoader(
+            order,
+            batch_sampler=TokenBatches(
+                [len(ids[row]) for row in order],
+                tokens_per_batch=self.tokens_per_batch,
+                max_sentences=self.batch_size,
+                shuffle=True,
+                seed=self.seed,
+                rank=rank,
+                world_size=world_size,
+            ),
+            collate_fn=partial(_batch, ids, targets),
+        )
+
+    def val_dataloader(self) -> DataLoader[Texts]:
+        return self._eval_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Texts]:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Texts]:
+        return self._eval_loader("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that makes a checkpoint stand alone, and where training is in the data."""
+        return {
+            **super().state_dict(),
+            "vocabulary": self.vocabulary.to_bytes(),
+            "baseline": self.baseline.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.vocabulary = open_vocabulary(state_dict["vocabulary"])
+        self.baseline = Baseline.from_state(state_dict["baseline"])
+
+    def train_vocabulary(self) -> None:
+        """Also looks at all labels and trains the baseline, which takes seconds."""
+        if hasattr(self, "vocabulary"):
+            return
+        train, validation = self.labelled("train"), self.labelled("validation")
+        if not self.labels.multi_label and int(self.class_counts().count_nonzero()) < 2:
+            (only,) = {self.labels.names[each] for each in train["targets"][:]}
+            raise InputError(f"all training texts are {only!r}: there is nothing to tell apart")
+        self.warn_of_known_texts("validation")
+        if self.pretrained:
+            checkpoint = open_checkpoint(self.pretrained, task="language_model")
+            self.vocabulary = open_vocabulary(checkpoint["LanguageModelData"]["vocabulary"])
+        else:
+            settings = (self.vocab_size, self.tokenizer, 1)
+            trained = self.cached(train._fingerprint, *settings, train=lambda: self._train(train))
+            self.vocabulary = open_vocabulary(trained)
+        prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 1")
+        saved = self.cached(*prints, train=self._train_baseline)
+        self.baseline = Baseline.from_state(torch.load(io.BytesIO(saved), weights_only=True))
+
+    def warn_of_known_texts(self, name: str) -> None:
+        """Say how many texts of a split were trained on, if the training data are at hand."""
+        try:
+            known = set(self.labelled("train")["text"][:])
+        except InputError:
+            return
+        texts = self.labelled(name)["text"][:]
+        if count := sum(text in known for text in texts):
+            rank_zero_info(f"warning: {count} of {len(texts)} {name} texts are in train, too")
+
+    def _train(self, train: datasets.Dataset) -> bytes:
+        texts = train["text"][:]
+        if self.tokenizer == "word":
+            return WordVocabulary.train(texts, vocab_size=self.vocab_size).to_bytes()
+        return Tokenizer.train(
+            texts,
+            vocab_size=self.vocab_size,
+            model_type=self.tokenizer,
+            normalization="identity",
+        ).to_bytes()
+
+    def _train_baseline(self) -> bytes:
+        fitted = Baseline.fit(
+            self.labelled("train")["text"][:],
+            self.targets("train"),
+            self.labelled("validation")["text"][:],
+            self.targets("validation"),
+            num_classes=len(self.labels.names),
+            multi_label=self.labels.multi_label,
+        )
+        file = io.BytesIO()
+        torch.save(fitted.state_dict(), file)
+        return file.getvalue()
+
+    def _balanced_rows(self, targets: Tensor) -> list[int]:
+        """Every row, and rows of rarer labels again until all labels are as frequent."""
+        rng = random.Random(self.seed)
+        groups = [
+            rows
+            for label in range(len(self.labels.names))
+            if (rows := (targets == label).nonzero().flatten().tolist())
+        ]
+        most = max(map(len, groups))
+        order = []
+        for rows in groups:
+            again, rest = divmod(most, len(rows))
+            order += rows * again + rng.sample(rows, rest)
+        return order
+
+    def _eval_loader(self, name: str) -> DataLoader[Texts]:
+        rows, targets = self.labelled(name), self.targets(name)
+        texts = rows["text"][:]
+        rank, world_size = self.ranks
+        return DataLoader(
+            range(len(texts)),  # type: ignore[arg-type]
+            batch_sampler=TokenBatches(  # by characters; the classifier batches them once more
+                [len(text) for text in texts],
+                tokens_per_batch=1_000_000,
+                shuffle=False,
+                rank=rank,
+                world_size=world_size,
+            ),
+            collate_fn=lambda chosen: Texts(chosen, [texts[i] for i in chosen], targets[chosen]),
+        )
+
+
+def _batch(ids: list[list[int]], targets: Tensor, rows: list[int]) -> Batch:
+    tokens, lengths = pad([ids[row] for row in rows])
+    return Batch(tokens, lengths, targets[rows])

@@ -1,0 +1,81 @@
+"""What a wrong label costs.
+
+N batch, C classes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nlp_rnn.errors import InputError, require
+
+__all__ = ["LabelLoss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelLoss:
+    """Cross-entropy, of a softmax or of sigmoids, with the usual variations.
+
+    Args:
+        label_smoothing: share of the probability spread over the classes (Szegedy et al. 2016).
+        focal_gamma: texts that are labelled well already count (1 - p) ** gamma (Lin et al. 2017);
+            0 counts all alike.
+        class_weights: ``none``, ``balanced`` (inverse to how often a label occurs in training; of
+            several labels, positives weigh as much as negatives), or a weight for each label.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    class_weights: Literal["none", "balanced"] | list[float] = "none"
+
+    def __post_init__(self) -> None:
+        smoothing, gamma = self.label_smoothing, self.focal_gamma
+        require(0 <= smoothing < 1, f"label_smoothing {smoothing}", "0 to below 1")
+        require(gamma >= 0, f"focal_gamma {gamma}", "0 (off) or more")
+
+    def weights(self, counts: Tensor, rows: int, *, multi_label: bool) -> Tensor | None:
+        """The weight of each class (C,), given how many of the training texts have it.
+
+        Raises:
+            InputError: not a weight for each class.
+        """
+        if self.class_weights == "none":
+            return None
+        if self.class_weights == "balanced":
+            counts = counts.clamp_min(1)
+            return (rows - counts) / counts if multi_label else rows / (len(counts) * counts)
+        if len(self.class_weights) != len(counts):
+            raise InputError(
+                f"loss.class_weights has {len(self.class_weights)} weights for {len(counts)} "
+                "labels: give one for each, in the order of network.labels"
+            )
+        return torch.tensor(self.class_weights)
+
+    def of_one(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Of labels that exclude each other: logits (N, C) and classes (N,) -> nats (N,)."""
+        scores = scores.float()
+        nats = F.cross_entropy(
+            scores, targets, weights, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if not self.focal_gamma:
+            return nats
+        chosen = scores.softmax(1).gather(1, targets.unsqueeze(1)).squeeze(1)
+        return nats * (1 - chosen) ** self.focal_gamma
+
+    def of_many(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Of labels on their own: logits and which fit, both (N, C) -> mean nats a label (N,)."""
+        scores = scores.float()
+        smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        nats = F.binary_cross_entropy_with_logits(
+            scores, smooth, pos_weight=weights, reduction="none"
+        )
+        if self.focal_gamma:
+            right = torch.where(targets > 0, scores.sigmoid(), (-scores).sigmoid())
+            nats = nats * (1 - right) ** self.focal_gamma
+        return nats.mean(1)

@@ -1,0 +1,274 @@
+"""Classification: the loss of labels, and scores of what the public `TextClassifier` says.
+
+N batch, C classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.data.vectors import load_vectors
+from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.errors import InputError, require
+from nlp_rnn.inference import TextClassifier
+from nlp_rnn.inference.networks import build_network
+from nlp_rnn.label_metrics import LabelScores, best_temperature, label_scores
+from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.models.language_model import LanguageModel
+from nlp_rnn.models.transfer import copy_language_model
+from nlp_rnn.modules.convolution import spellings
+from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.classify.data import Batch, ClassificationData, Texts
+from nlp_rnn.tasks.classify.loss import LabelLoss
+from nlp_rnn.tasks.optimization import Optimization
+
+__all__ = ["ClassificationTask", "Evaluation"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation saw, in the order of the data.
+
+    Attributes:
+        logits: (N, C), not calibrated.
+        targets: classes (N,), or which labels fit (N, C).
+        scores: figures of the calibrated logits.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    scores: LabelScores
+
+
+class ClassificationTask(Task):
+    """Trains a `Classifier`, from nothing, from word vectors or from language models.
+
+    After each validation its texts choose the temperature that the probabilities are read at; it
+    is part of the checkpoint.
+
+    Args:
+        network: the classifier.
+        optimization: how it is updated.
+        loss: what a wrong label costs.
+        pretrained: a language model's checkpoint to start from: vocabulary, embedding, layers.
+        pretrained_backward: one that reads backward, for the second stack of ``apart``.
+        vectors: word vectors to start the embedding from: a text file, or a name that torchtext
+            knows; needs the tokenizer ``word``.
+        layer_decay: each layer below the head learns at this share of the rate of the one above
+            (discriminative rates, Howard & Ruder 2018, who take 1 / 2.6).
+        unfreeze_every: epochs after which one more layer, from the top, begins to learn (gradual
+            unfreezing, likewise); 0 trains all from the start. Over several processes it needs
+            the strategy ddp_find_unused_parameters_true.
+
+    Raises:
+        InputError: values out of range.
+    """
+
+    name = "classify"
+    network: Classifier
+
+    def __init__(
+        self,
+        network: Classifier,
+        *,
+        optimization: Optimization = Optimization(),
+        loss: LabelLoss = LabelLoss(),
+        pretrained: str | None = None,
+        pretrained_backward: str | None = None,
+        vectors: str | None = None,
+        layer_decay: float = 1.0,
+        unfreeze_every: int = 0,
+    ) -> None:
+        super().__init__(network, optimization=optimization)
+        require(0 < layer_decay <= 1, f"layer_decay {layer_decay}", "above 0, to 1 (off)")
+        require(unfreeze_every >= 0, f"unfreeze_every {unfreeze_every}", "0 (off) or more epochs")
+        if pretrained_backward and not pretrained:
+            raise InputError("pretrained_backward is beside pretrained, not alone: give both")
+        self.loss = loss
+        self.pretrained = pretrained
+        self.pretrained_backward = pretrained_backward
+        self.vectors = vectors
+        self.layer_decay = layer_decay
+        self.unfreeze_every = unfreeze_every
+        self.temperature = 1.0
+        self.evaluation: Evaluation | None = None
+        self._class_weights: Tensor | None = None
+        self._seen: list[tuple[int, Tensor, Tensor]] = []
+
+    @property
+    def data(self) -> ClassificationData:
+        """The data module of the running trainer."""
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    @property
+    def classifier(self) -> TextClassifier:
+        """The public classifier, with the present weights."""
+        return TextClassifier(self.network, self.data.vocabulary, temperature=self.temperature)
+
+    def setup(self, stage: str) -> None:
+        """Start from what was pretrained; a checkpoint to go on from is loaded after this."""
+        if stage != "fit":
+            return
+        vocabulary = self.data.vocabulary
+        pieces = vocabulary.pieces(range(vocabulary.vocab_size))
+        for reader in self.network.readers:
+            if reader.characters is not None:
+                reader.characters.spellings.copy_(spellings(pieces))
+        if self.pretrained:
+            self._copy(self.pretrained, backward=False)
+        if self.pretrained_backward:
+            self._copy(self.pretrained_backward, backward=True)
+        if self.vectors:
+            self._copy_vectors(self.vectors)
+
+    def on_fit_start(self) -> None:
+        self._class_weights = self.loss.weights(
+            self.data.class_counts(),
+            len(self.data.labelled("train")),
+            multi_label=self.network.multi_label,
+        )
+        if self._class_weights is not None:
+            self._class_weights = self._class_weights.to(self.device)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The head, then layer by layer down to the embeddings, with falling rates."""
+        return [
+            {"params": [*depth.parameters()], "scale": self.layer_decay**number}
+            for number, depth in enumerate(self._depths())
+        ]
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self._unfreeze()
+
+    def on_train_epoch_start(self) -> None:
+        self._unfreeze()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        scores = self.network(batch.tokens, batch.lengths)
+        cost = self.loss.of_many if self.network.multi_label else self.loss.of_one
+        nats = cost(scores, batch.targets, self._class_weights)
+        # Each rank holds a slice of the global batch; gradients are averaged over ranks.
+        count = torch.tensor(float(len(nats)), device=nats.device)
+        everywhere = self.trainer.strategy.reduce(count, reduce_op="sum")
+        self.log("train_loss", nats.detach().mean(), prog_bar=True, batch_size=len(nats))
+        return nats.sum() * self.trainer.world_size / everywhere
+
+    def validation_step(self, batch: Texts, batch_idx: int) -> None:
+        self._read(batch)
+
+    def test_step(self, batch: Texts, batch_idx: int) -> None:
+        self._read(batch)
+
+    def predict_step(self, batch: Texts, batch_idx: int) -> list[tuple[int, str, dict[str, float]]]:
+        """Row number, label and the probability of every label."""
+        found = self.classifier(batch.texts)
+        return [(row, each.label, each.probabilities) for row, each in zip(batch.rows, found)]
+
+    def on_validation_epoch_end(self) -> None:
+        logits, targets = self._gathered()
+        self.temperature = best_temperature(logits, targets)
+        self._end("val", logits, targets)
+
+    def on_test_epoch_end(self) -> None:
+        self._end("test", *self._gathered())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["temperature"] = self.temperature
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.temperature = checkpoint["temperature"]
+
+    def _unfreeze(self) -> None:
+        """Let the upper layers learn, more of them with every epoch that is due."""
+        if not self.unfreeze_every:
+            return
+        learning = 1 + self.current_epoch // self.unfreeze_every
+        for number, group in enumerate(self.optimizers().param_groups):  # type: ignore[union-attr]
+            for parameter in group["params"]:
+                parameter.requires_grad_(number < learning)
+
+    def _depths(self) -> list[nn.ModuleList]:
+        """The parts of the network from the top down; every parameter is in one of them."""
+        readers = self.network.readers
+        head: list[nn.Module] = [self.network.head, *(reader.pooling for reader in readers)]
+        depths = [nn.ModuleList(head)]
+        for number in reversed(range(len(readers[0].encoder.layers))):
+            layers = [
+                part[number]
+                for reader in readers
+                for part in (reader.encoder.layers, reader.encoder.norms)
+            ]
+            depths.append(nn.ModuleList(layers))
+        inputs = [
+            part
+            for reader in readers
+            for part in (reader.encoder.embedding, reader.characters, reader.convolution)
+            if part is not None
+        ]
+        return [*depths, nn.ModuleList(inputs)]
+
+    def _copy(self, path: str, *, backward: bool) -> None:
+        checkpoint = open_checkpoint(path, task="language_model")
+        direction = checkpoint["LanguageModelData"]["direction"]
+        if (direction == "backward") != backward:
+            wanted = "backward" if backward else "forward"
+            raise InputError(f"{path} reads {direction}, but a model that reads {wanted} is wanted")
+        if checkpoint["LanguageModelData"]["vocabulary"] != self.data.vocabulary.to_bytes():
+            raise InputError(
+                f"{path} has another vocabulary than {self.pretrained}: train both on the same text"
+            )
+        source = build_network(LanguageModel, checkpoint, "cpu")
+        copy_language_model(source, self.network, path=path, backward=backward)
+
+    def _copy_vectors(self, name: str) -> None:
+        vocabulary = self.data.vocabulary
+        if not isinstance(vocabulary, WordVocabulary):
+            raise InputError(f"word vectors ({name}) need whole words: give --data.tokenizer word")
+        words = vocabulary.pieces(range(vocabulary.vocab_size))
+        known = load_vectors(name, words)
+        for reader in self.network.readers:
+            embedding = reader.encoder.embedding
+            if known.vectors.size(1) != embedding.embedding_dim:
+                raise InputError(
+                    f"{name} has vectors of {known.vectors.size(1)} numbers, but "
+                    f"network.embedding_size is {embedding.embedding_dim}: make them the same"
+                )
+            numbers = {word: number for number, word in enumerate(words)}
+            with torch.no_grad():
+                embedding.weight[[numbers[word] for word in known.words]] = known.vectors
+        rank_zero_info(f"vectors for {len(known.words)} of {len(words)} words from {name}")
+
+    def _read(self, batch: Texts) -> None:
+        logits = self.classifier.logits(batch.texts)
+        self._seen += zip(batch.rows, logits, batch.targets.cpu())
+
+    def _gathered(self) -> tuple[Tensor, Tensor]:
+        """Logits and targets of all processes, in the order of the data."""
+        seen = self._seen
+        self._seen = []
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, seen)
+            seen = sum(parts, [])
+        rows: dict[int, Sequence[Tensor]] = {row: rest for row, *rest in seen}
+        logits, targets = zip(*(rows[row] for row in sorted(rows)))
+        return torch.stack(logits), torch.stack(targets)
+
+    def _end(self, prefix: str, logits: Tensor, targets: Tensor) -> None:
+        scores = label_scores(logits / self.temperature, targets)
+        self.evaluation = Evaluation(logits, targets, scores)
+        for name in ("loss", "accuracy", "macro_f1", "macro_recall", "calibration_error"):
+            self.log(f"{prefix}_{name}", getattr(scores, name), prog_bar=name == "accuracy")
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            rank_zero_info(
+                f"epoch {self.current_epoch}: validation accuracy {100 * scores.accuracy:.2f}%, "
+                f"macro F1 {100 * scores.macro_f1:.2f}, loss {scores.loss:.4f}"
+            )

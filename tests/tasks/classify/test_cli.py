@@ -1,0 +1,372 @@
+"""The whole task through its command line."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from nlp_rnn import TextClassifier
+from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.errors import InputError
+from nlp_rnn.tasks.classify.cli import ClassifyCLI
+from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
+
+
+def quiet(*args):
+    return ClassifyCLI([*args, "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"])
+
+
+def test_it_learns_what_words_alone_do_not_say(trained):
+    classifier = TextClassifier.from_checkpoint(trained)
+    assert classifier("the film is good").label == "positive"
+    assert classifier("the film is not good").label == "negative"
+    assert classifier("the film is long").label == "neutral"
+
+
+def test_fit_ends_with_figures_examples_and_pictures(folder, fit, tmp_path, capsys):
+    fit(folder, tmp_path)
+    shown = capsys.readouterr().out
+    for expected in ("macro recall", "TF-IDF", "true label", "is not ", "best checkpoint"):
+        assert expected in shown
+    pictures = tmp_path / "classify/version_0"
+    assert (pictures / "confusion.png").stat().st_size > 5000
+    assert (pictures / "reliability.png").stat().st_size > 5000
+
+
+def test_test_needs_the_checkpoint_alone(trained, tmp_path, capsys):
+    cli = quiet("test", f"--ckpt_path={trained}", f"--plots={tmp_path}/plots", "--top_losses=3")
+    shown = capsys.readouterr().out
+    assert "24 texts" in shown
+    assert "The 3 texts that cost most" in shown
+    assert "calibration error" in shown
+    assert (tmp_path / "plots/confusion.png").exists()
+    scores = cli.model.evaluation.scores
+    assert scores.accuracy > 0.8
+    assert int(scores.confusion.sum()) == 24
+    with pytest.raises(InputError, match="plots exists"):
+        quiet("test", f"--ckpt_path={trained}", f"--plots={tmp_path}/plots")
+
+
+def test_what_test_says_is_what_the_public_classifier_says(trained, folder):
+    cli = quiet("test", f"--ckpt_path={trained}")
+    with (folder / "test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = TextClassifier.from_checkpoint(trained)([row["text"] for row in rows])
+    right = sum(each.label == row["label"] for each, row in zip(found, rows))
+    assert cli.model.evaluation.scores.accuracy == pytest.approx(right / len(rows))
+    assert cli.trainer.callback_metrics["test_accuracy"] == pytest.approx(right / len(rows))
+
+
+def test_validation_is_the_same_alone_as_in_training(trained, capsys):
+    cli = quiet("validate", f"--ckpt_path={trained}")
+    saved = torch.load(trained, weights_only=True)
+    callback = next(v for k, v in saved["callbacks"].items() if k.startswith("ModelCheckpoint"))
+    assert cli.model.evaluation.scores.accuracy == pytest.approx(
+        float(callback["best_model_score"])
+    )
+
+
+def test_predict_writes_a_line_per_row(trained, folder, tmp_path):
+    for name in ("labels.tsv", "labels.jsonl"):
+        quiet("predict", f"--ckpt_path={trained}", f"--output={tmp_path / name}")
+    with (folder / "test.csv").open() as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    lines = (tmp_path / "labels.tsv").read_text().splitlines()
+    records = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    assert [record["text"] for record in records] == texts
+    assert [line.split("\t")[0] for line in lines] == [record["label"] for record in records]
+    assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
+    with pytest.raises(InputError, match=r"labels\.tsv exists"):
+        quiet("predict", f"--ckpt_path={trained}", f"--output={tmp_path}/labels.tsv")
+
+
+class _CtrlC(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("flags", [[], ["--model.unfreeze_every=1", "--model.layer_decay=0.5"]])
+def test_interrupted_and_resumed_equals_uninterrupted(folder, fit, tmp_path, flags, monkeypatch):
+    flags = ["--trainer.max_epochs=2", *flags]
+    fit(folder, tmp_path / "whole", *flags)
+    expected = torch.load(tmp_path / "whole/classify/version_0/checkpoints/last.ckpt")
+    instantiate = ClassifyCLI._instantiate_trainer
+    step = int(expected["global_step"] * 0.7)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            ClassifyCLI,
+            "_instantiate_trainer",
+            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(step)]),
+        )
+        with pytest.raises(Stopped):
+            fit(folder, tmp_path / "parts", *flags)
+    stopped = tmp_path / "parts/classify/version_0/checkpoints/last.ckpt"
+    fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
+    resumed = torch.load(stopped)
+    assert resumed["global_step"] == expected["global_step"]
+    for weights in ("current_model_state", "state_dict"):
+        for name, value in expected[weights].items():
+            assert torch.equal(value, resumed[weights][name]), name
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--network.pooling=attention", "--network.num_hops=2", "--network.cell=gru"],
+        ["--network.directions=apart", "--network.convolution=3", "--network.characters=6"],
+        ["--model.loss.class_weights=balanced", "--model.loss.focal_gamma=2"],
+        ["--model.loss.class_weights=[1,2,1]", "--model.loss.label_smoothing=0.1"],
+        ["--data.balanced=true", "--data.max_length=4", "--data.tokens_per_batch=30"],
+        ["--data.tokenizer=word", "--network.vocab_size=20"],
+    ],
+)
+def test_every_option_trains(folder, fit, tmp_path, flags):
+    cli = fit(folder, tmp_path, *flags, "--trainer.max_epochs=1")
+    assert torch.isfinite(cli.trainer.callback_metrics["val_loss"])
+
+
+def test_several_labels_at_once(fit, tmp_path):
+    texts = {"dog": ["animal"], "car": ["machine"], "a dog in a car": ["animal", "machine"]}
+    texts["nothing"] = []
+    rows = [{"text": text, "label": labels} for text, labels in texts.items()]
+    data = tmp_path / "data"
+    data.mkdir()
+    for split, count in (("train", 60), ("validation", 2), ("test", 1)):
+        lines = [json.dumps(row) for row in rows * count]
+        (data / f"{split}.jsonl").write_text("\n".join(lines))
+    flags = ["--network.labels=[animal,machine]", "--network.multi_label=true"]
+    fit(data, tmp_path / "runs", *flags, "--network.vocab_size=18", "--trainer.max_epochs=12")
+    best = tmp_path / "runs/classify/version_0/checkpoints/best.ckpt"
+    classifier = TextClassifier.from_checkpoint(best)
+    assert [each.label for each in classifier(list(texts))] == [
+        "animal",
+        "machine",
+        "animal|machine",
+        "",
+    ]
+    assert quiet("test", f"--ckpt_path={best}").model.evaluation.scores.accuracy == 1
+
+
+def test_splits_with_columns_and_labels_of_their_own(folder, fit, tmp_path, capsys):
+    numbers = {"negative": 0, "neutral": 1, "positive": 2}
+    for name in ("validation", "test"):
+        with (folder / f"{name}.csv").open() as file, (tmp_path / f"{name}.jsonl").open("w") as out:
+            for row in csv.DictReader(file):
+                record = {"sentence": row["text"], "score": float(numbers[row["label"]])}
+                out.write(json.dumps(record) + "\n")
+    mapping = '{"0": "bad", "1": null, "2": "good"}'
+    own = [
+        option
+        for name in ("validation", "test")
+        for option in (
+            f"--data.{name}.dataset={tmp_path}/{name}.jsonl",
+            f"--data.{name}.text=sentence",
+            f"--data.{name}.label=score",
+            f"--data.{name}.label_map={mapping}",
+        )
+    ]
+    main = '{"negative": "bad", "positive": "good", "neutral": null}'
+    flags = ["--network.labels=[bad,good]", f"--data.label_map={main}", *own]
+    fit(folder, tmp_path / "runs", *flags)
+    best = tmp_path / "runs/classify/version_0/checkpoints/best.ckpt"
+    capsys.readouterr()
+    cli = quiet("test", f"--ckpt_path={best}")
+    with (folder / "test.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] != "neutral"]
+    found = TextClassifier.from_checkpoint(best)([row["text"] for row in rows])
+    renamed = {"bad": "negative", "good": "positive"}
+    right = sum(renamed[each.label] == row["label"] for each, row in zip(found, rows))
+    assert cli.model.evaluation.scores.accuracy == pytest.approx(right / len(rows))
+    assert f"{tmp_path}/test.jsonl" in "".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture(scope="module")
+def language_models(folder, tmp_path_factory):
+    """A forward and a backward one, a moment trained on the same text."""
+    root = tmp_path_factory.mktemp("lm")
+    paths = []
+    for direction in ("forward", "backward"):
+        LanguageModelCLI(
+            [
+                "fit",
+                f"--data.dataset={folder}",
+                "--network.vocab_size=30",
+                "--network.embedding_size=16",
+                "--network.hidden_size=20",
+                "--data.batch_size=4",
+                f"--data.direction={direction}",
+                "--trainer.max_epochs=1",
+                "--trainer.accelerator=cpu",
+                "--trainer.enable_progress_bar=false",
+                f"--trainer.default_root_dir={root / direction}",
+            ]
+        )
+        paths.append(root / direction / "language_model/version_0/checkpoints/best.ckpt")
+    return paths
+
+
+def transfer(folder, root, *flags):
+    """`fit` with the sizes of the language model."""
+    return ClassifyCLI(
+        [
+            "fit",
+            f"--data.dataset={folder}",
+            f"--trainer.default_root_dir={root}",
+            "--data.batch_size=16",
+            "--trainer.accelerator=cpu",
+            "--trainer.enable_progress_bar=false",
+            "--trainer.max_epochs=3",
+            *flags,
+        ]
+    )
+
+
+def test_a_language_model_is_a_start_and_not_needed_after(folder, language_models, tmp_path):
+    copy = tmp_path / "lm.ckpt"
+    copy.write_bytes(language_models[0].read_bytes())
+    cli = transfer(
+        folder, tmp_path, f"--model.pretrained={copy}", "--model.optimization.learning_rate=1e-9"
+    )
+    assert cli.model.network.arguments["hidden_size"] == 20
+    assert cli.model.network.arguments["directions"] == "forward"
+    source = torch.load(copy, weights_only=True)["state_dict"]["network.decoder.embedding.weight"]
+    copy.unlink()
+    best = tmp_path / "classify/version_0/checkpoints/best.ckpt"
+    network = TextClassifier.from_checkpoint(best).network
+    torch.testing.assert_close(network.reader.encoder.embedding.weight, source)
+    quiet("test", f"--ckpt_path={best}")
+    last = best.with_name("last.ckpt")
+    transfer(
+        folder,
+        tmp_path,
+        f"--ckpt_path={last}",
+        f"--model.pretrained={copy}",
+        "--trainer.max_epochs=4",
+    )
+
+
+def test_two_language_models_read_from_both_ends(folder, language_models, tmp_path):
+    forward, backward = language_models
+    flags = [
+        f"--model.pretrained={forward}",
+        f"--model.pretrained_backward={backward}",
+        "--model.unfreeze_every=1",
+        "--model.layer_decay=0.4",
+    ]
+    cli = transfer(folder, tmp_path, *flags)
+    assert cli.model.network.arguments["directions"] == "apart"
+    scales = [group["scale"] for group in cli.trainer.optimizers[0].param_groups]
+    assert scales == pytest.approx([0.4**depth for depth in range(4)])
+    trained = {id(p) for group in cli.trainer.optimizers[0].param_groups for p in group["params"]}
+    network = cli.model.network
+    embeddings = {id(reader.encoder.embedding.weight) for reader in network.readers}
+    assert embeddings <= trained
+    # Three epochs: head, then the upper layer, then the lower one; the embeddings never learned.
+    for reader, path in zip(network.readers, language_models):
+        source = torch.load(path, weights_only=True)["state_dict"]
+        start = source["network.decoder.embedding.weight"]
+        torch.testing.assert_close(reader.encoder.embedding.weight, start)
+    with pytest.raises(InputError, match="reads backward, but a model that reads forward"):
+        transfer(folder, tmp_path, f"--model.pretrained={backward}")
+
+
+def test_sizes_that_contradict_the_language_model_are_named(folder, language_models, tmp_path):
+    with pytest.raises(InputError, match="hidden_size is 20 there and 32 here"):
+        transfer(
+            folder,
+            tmp_path,
+            f"--model.pretrained={language_models[0]}",
+            "--network.hidden_size=32",
+        )
+
+
+def test_word_vectors_are_a_start(folder, fit, tmp_path, capsys):
+    file = tmp_path / "vectors.txt"
+    file.write_text("".join(f"{word} {value} 0 0 0\n" for word, value in (("good", 1), ("bad", 2))))
+    flags = [f"--model.vectors={file}", "--data.tokenizer=word", "--network.vocab_size=20"]
+    flags += ["--network.embedding_size=4", "--model.optimization.learning_rate=1e-9"]
+    cli = fit(folder, tmp_path, *flags, "--trainer.max_epochs=1")
+    ids = cli.datamodule.vocabulary.encode("good bad")
+    weights = cli.model.network.reader.encoder.embedding.weight[ids]
+    torch.testing.assert_close(weights[:, 0], torch.tensor([1.0, 2.0]))
+    with pytest.raises(InputError, match=r"vectors of 4 numbers, but network\.embedding_size"):
+        fit(folder, tmp_path, *flags[:3])
+    with pytest.raises(InputError, match=r"--data\.tokenizer word"):
+        fit(folder, tmp_path, flags[0])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--network.labels=[a,b]"], "labels .* are none of network.labels a, b"),
+        (['--data.label_map={"neutral": "meh"}'], "labels 'meh'"),
+        (["--data.label=stars"], "no column 'stars'; there are text, label"),
+        (
+            [
+                "--data.test.dataset=nowhere.csv",
+                '--data.label_map={"positive": "negative", "neutral": "negative"}',
+            ],
+            "all training texts are 'negative'",
+        ),
+        (["--data.max_length=0"], "max_length 0"),
+        (["--model.layer_decay=2"], "layer_decay 2"),
+        (["--model.pretrained_backward=x.ckpt"], "give both"),
+        (["--model.pretrained=x.ckpt"], "no checkpoint at x.ckpt"),
+        (["--model.loss.class_weights=[1,2]"], "2 weights for 3 labels"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(folder, fit, tmp_path, flags, message):
+    with pytest.raises(InputError, match=message) as error:
+        fit(folder, tmp_path, *flags)
+    assert "\n" not in str(error.value)
+
+
+def test_texts_in_two_splits_are_counted(folder, fit, tmp_path, caplog):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    train = (folder / "train.csv").read_text().splitlines()
+    (tmp_path / "validation.csv").write_text("\n".join(train[:4]))
+    with caplog.at_level("INFO", logger="lightning.pytorch.utilities.rank_zero"):
+        fit(tmp_path, tmp_path / "runs", "--trainer.max_epochs=1")
+    assert "3 of 3 validation texts are in train, too" in caplog.text
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_score_as_one(folder, small, tmp_path):
+    flags = [
+        *small,
+        f"--data.dataset={folder}",
+        "--trainer.max_epochs=1",
+        "--model.optimization.learning_rate=0.002",  # Adam's first updates magnify rounding
+        *(f"--network.{name}=0" for name in ("embedding_dropout", "head_dropout")),
+    ]
+    two = ["--trainer.strategy=ddp", "--trainer.devices=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    last = "classify/version_0/checkpoints/last.ckpt"
+
+    def run(*args):
+        command = [sys.executable, "-m", "nlp_rnn.tasks.classify", *args]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+    for name, extra in (("one", []), ("two", two)):
+        run("fit", *flags, *extra, f"--trainer.default_root_dir={tmp_path / name}")
+    expected, found = torch.load(tmp_path / "one" / last), torch.load(tmp_path / "two" / last)
+    assert expected["global_step"] == found["global_step"]
+    for name, value in expected["current_model_state"].items():
+        torch.testing.assert_close(found["current_model_state"][name], value, rtol=0, atol=1e-5)
+    checkpoint = f"--ckpt_path={tmp_path / 'one' / last}"
+    alone, both = (
+        run("test", checkpoint, "--trainer.accelerator=cpu", *extra).stdout for extra in ([], two)
+    )
+    assert "macro recall" in alone
+    assert alone == both
