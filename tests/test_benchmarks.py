@@ -17,6 +17,7 @@ from benchmarks import (
     memory,
     peers_translation,
     timing,
+    train_classifier,
     train_language_model,
     train_translation,
 )
@@ -242,3 +243,17 @@ def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
     speeds = generate.measure(TextGenerator(network, words), [3, 9], rounds=1, batch_size=2)
     assert set(speeds) == {3, 9}
     assert "9 tokens / 3 tokens" in capsys.readouterr().out
+
+
+def test_packed_and_padded_classifiers_are_one(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    ours = train_classifier.Classifier(vocab_size=train_classifier.VOCAB_SIZE, hidden_size=8)
+    train_classifier.check_equal(ours, train_classifier.Packed(ours))
+    data = train_classifier.batches(3, length=10, spread=0.5)
+    assert {int(size) for _, lengths, _ in data for size in lengths} == set(range(5, 16))
+    seconds = train_classifier.measure_training(8, ["highest"], length=6, number=1, rounds=1)
+    assert len(seconds) == 2 * len(train_classifier.SPREADS)
+    assert set(train_classifier.measure_inference(8, length=6, rounds=1)) == {"batches", "alone"}
+    shown = capsys.readouterr().out
+    assert "x packed" in shown
+    assert "x alone" in shown
