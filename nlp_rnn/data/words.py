@@ -13,6 +13,7 @@ from nlp_rnn.errors import InputError
 __all__ = ["Vocabulary", "WordVocabulary", "open_vocabulary"]
 
 _HEADER = b"nlp_rnn words 1\n"
+_LOWER_HEADER = b"nlp_rnn words 1, lower-cased\n"
 _SPECIAL = {PAD: "<pad>", UNK: "<unk>", BOS: "<s>", EOS: "</s>"}
 
 
@@ -24,26 +25,32 @@ class WordVocabulary:
 
     Args:
         words: the words with the ids 4, 5, and so on.
+        lowercase: texts are lower-cased before their words are looked up.
     """
 
-    __slots__ = ("_ids", "_words")
+    __slots__ = ("_ids", "_words", "lowercase")
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], *, lowercase: bool = False) -> None:
+        self.lowercase = lowercase
         self._words = [*(_SPECIAL[i] for i in range(len(_SPECIAL))), *words]
         self._ids = {word: i for i, word in enumerate(self._words) if i > EOS}
 
     @classmethod
-    def train(cls, texts: Iterable[str], *, vocab_size: int) -> WordVocabulary:
+    def train(
+        cls, texts: Iterable[str], *, vocab_size: int, lowercase: bool = False
+    ) -> WordVocabulary:
         """The most frequent words of a corpus; of equally frequent ones the first in the alphabet.
 
         Args:
             texts: the corpus.
             vocab_size: size of the vocabulary, the four special ids included; met exactly.
+            lowercase: lower-case this and every other text.
 
         Raises:
             InputError: the corpus has fewer words, or none.
         """
-        counts = Counter(word for text in texts for word in text.split())
+        cased = (text.lower() if lowercase else text for text in texts)
+        counts = Counter(word for text in cased for word in text.split())
         counts.pop(_SPECIAL[UNK], None)
         if not counts:
             raise InputError("the corpus to make the vocabulary of is empty; give it text")
@@ -54,13 +61,17 @@ class WordVocabulary:
                 f"{len(_SPECIAL)} ids are special: use {len(_SPECIAL) + 1} to {limit}"
             )
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls(ranked[: vocab_size - len(_SPECIAL)])
+        return cls(ranked[: vocab_size - len(_SPECIAL)], lowercase=lowercase)
 
     @classmethod
-    def from_file(cls, path: str | Path) -> WordVocabulary:
+    def from_file(cls, path: str | Path, *, lowercase: bool = False) -> WordVocabulary:
         """A given list of words, such as the `get_itos()` of torchtext's `Vocab`: a word a line.
 
         The order is kept; `<pad>`, `<unk>`, `<s>` and `</s>` are left out, as they have ids anyway.
+
+        Args:
+            path: of the list.
+            lowercase: texts are lower-cased before their words are looked up.
 
         Raises:
             InputError: no such file, no words, a line that is not one word, or a word twice.
@@ -81,7 +92,7 @@ class WordVocabulary:
         words = [word for word in lines if word not in _SPECIAL.values()]
         if not words:
             raise InputError(f"{path} holds no words; give a text file, one word a line")
-        return cls(words)
+        return cls(words, lowercase=lowercase)
 
     @classmethod
     def from_bytes(cls, model: bytes) -> WordVocabulary:
@@ -90,13 +101,15 @@ class WordVocabulary:
         Raises:
             InputError: the bytes are something else.
         """
-        if not model.startswith(_HEADER):
+        header, _, words = model.partition(b"\n")
+        if header + b"\n" not in (_HEADER, _LOWER_HEADER):
             raise InputError(f"the vocabulary ({len(model)} bytes) is damaged or no list of words")
-        return cls(model[len(_HEADER) :].decode().split("\n"))
+        return cls(words.decode().split("\n"), lowercase=header + b"\n" == _LOWER_HEADER)
 
     def to_bytes(self) -> bytes:
         """A header and a word a line."""
-        return _HEADER + "\n".join(self._words[len(_SPECIAL) :]).encode()
+        header = _LOWER_HEADER if self.lowercase else _HEADER
+        return header + "\n".join(self._words[len(_SPECIAL) :]).encode()
 
     @property
     def vocab_size(self) -> int:
@@ -105,7 +118,8 @@ class WordVocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the words, without `BOS` and `EOS`."""
-        return [self._ids.get(word, UNK) for word in text.split()]
+        cased = text.lower() if self.lowercase else text
+        return [self._ids.get(word, UNK) for word in cased.split()]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` for many texts."""
@@ -120,7 +134,7 @@ class WordVocabulary:
         return [self._words[i] for i in ids]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, WordVocabulary) and self._words == other._words
+        return isinstance(other, WordVocabulary) and self.to_bytes() == other.to_bytes()
 
     def __hash__(self) -> int:
         return hash(tuple(self._words))
@@ -141,5 +155,5 @@ def open_vocabulary(model: bytes) -> Vocabulary:
     Raises:
         InputError: the bytes are neither.
     """
-    kind = WordVocabulary if model.startswith(_HEADER) else Tokenizer
+    kind = WordVocabulary if model.startswith((_HEADER, _LOWER_HEADER)) else Tokenizer
     return kind.from_bytes(model)

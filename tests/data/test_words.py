@@ -89,3 +89,13 @@ def test_a_list_that_is_none_is_named(tmp_path, text, message):
 def test_a_missing_list_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no list of words at .*one word a line"):
         WordVocabulary.from_file(tmp_path / "words.txt")
+
+
+def test_case_may_be_folded():
+    texts = ["The cat saw the Cat"]
+    vocabulary = WordVocabulary.train(texts, vocab_size=7, lowercase=True)
+    assert vocabulary.decode(vocabulary.encode("CAT Saw the")) == "cat saw the"
+    again = open_vocabulary(vocabulary.to_bytes())
+    assert again == vocabulary
+    assert again.encode("CAT") == vocabulary.encode("cat")
+    assert vocabulary != WordVocabulary(["cat", "the", "saw"])

@@ -91,6 +91,9 @@ class ClassificationData(TaskData):
         pretrained: a language model whose vocabulary is used (set by ``model.pretrained``).
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space.
+        words: a file with a word a line for the tokenizer ``word``, instead of those of the
+            training texts; for one, what torchtext's ``Vocab.get_itos()`` gave.
+        lowercase: read all texts in lower case.
         batch_size: texts of an update, over all processes.
         tokens_per_batch: most tokens of an update, padding included: fewer texts if they are long.
         max_length: tokens of a text that are trained on; the rest is cut off. Evaluation reads
@@ -128,6 +131,8 @@ class ClassificationData(TaskData):
         pretrained: str | None = None,
         vocab_size: int = 4000,
         tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
+        words: str | None = None,
+        lowercase: bool = False,
         batch_size: int = 64,
         tokens_per_batch: int = 16_000,
         max_length: int = 400,
@@ -157,6 +162,8 @@ class ClassificationData(TaskData):
         self.pretrained = pretrained
         self.vocab_size = vocab_size
         self.tokenizer = tokenizer
+        self.words = words
+        self.lowercase = lowercase
         self.batch_size = batch_size
         self.tokens_per_batch = tokens_per_batch
         self.max_length = max_length
@@ -255,8 +262,10 @@ class ClassificationData(TaskData):
         if self.pretrained:
             checkpoint = open_checkpoint(self.pretrained, task="language_model")
             self.vocabulary = open_vocabulary(checkpoint["LanguageModelData"]["vocabulary"])
+        elif self.words:
+            self.vocabulary = self._given_words(self.words)
         else:
-            settings = (self.vocab_size, self.tokenizer, 1)
+            settings = (self.vocab_size, self.tokenizer, self.lowercase, 1)
             trained = self.cached(train._fingerprint, *settings, train=lambda: self._train(train))
             self.vocabulary = open_vocabulary(trained)
         prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 1")
@@ -273,15 +282,26 @@ class ClassificationData(TaskData):
         if count := sum(text in known for text in texts):
             rank_zero_info(f"warning: {count} of {len(texts)} {name} texts are in train, too")
 
+    def _given_words(self, path: str) -> WordVocabulary:
+        found = WordVocabulary.from_file(path, lowercase=self.lowercase)
+        if self.tokenizer != "word" or found.vocab_size != self.vocab_size:
+            raise InputError(
+                f"{path} has {found.vocab_size - 4} words: give --data.tokenizer word and "
+                f"--network.vocab_size {found.vocab_size}"
+            )
+        return found
+
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = train["text"][:]
         if self.tokenizer == "word":
-            return WordVocabulary.train(texts, vocab_size=self.vocab_size).to_bytes()
+            return WordVocabulary.train(
+                texts, vocab_size=self.vocab_size, lowercase=self.lowercase
+            ).to_bytes()
         return Tokenizer.train(
             texts,
             vocab_size=self.vocab_size,
             model_type=self.tokenizer,
-            normalization="identity",
+            normalization="nmt_nfkc_cf" if self.lowercase else "nmt_nfkc",
         ).to_bytes()
 
     def _train_baseline(self) -> bytes:

@@ -127,7 +127,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, fit, tmp_path, fla
         ["--model.loss.class_weights=balanced", "--model.loss.focal_gamma=2"],
         ["--model.loss.class_weights=[1,2,1]", "--model.loss.label_smoothing=0.1"],
         ["--data.balanced=true", "--data.max_length=4", "--data.tokens_per_batch=30"],
-        ["--data.tokenizer=word", "--network.vocab_size=20"],
+        ["--data.tokenizer=word", "--network.vocab_size=20", "--data.lowercase=true"],
+        ["--data.tokenizer=bpe", "--data.lowercase=true"],
     ],
 )
 def test_every_option_trains(folder, fit, tmp_path, flags):
@@ -303,6 +304,17 @@ def test_word_vectors_are_a_start(folder, fit, tmp_path, capsys):
         fit(folder, tmp_path, *flags[:3])
     with pytest.raises(InputError, match=r"--data\.tokenizer word"):
         fit(folder, tmp_path, flags[0])
+
+
+def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("<unk>\n<pad>\nthe\nis\nnot\ngood\n")
+    flags = [f"--data.words={words}", "--data.tokenizer=word", "--trainer.max_epochs=1"]
+    cli = fit(folder, tmp_path, *flags, "--network.vocab_size=8")
+    vocabulary = cli.datamodule.vocabulary
+    assert vocabulary.pieces(range(4, 8)) == ["the", "is", "not", "good"]
+    with pytest.raises(InputError, match=r"has 4 words: .*--network\.vocab_size 8"):
+        fit(folder, tmp_path, *flags)
 
 
 @pytest.mark.parametrize(
