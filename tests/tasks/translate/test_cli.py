@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 from sacrebleu import corpus_bleu
 
@@ -312,17 +311,3 @@ def test_non_finite_gradients_stop_before_the_update(
     saved = torch.load(tmp_path / "translate/version_0/checkpoints/last.ckpt")
     assert saved["global_step"] <= 60
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
-
-
-CONFIGS = sorted(Path(__file__).parents[3].glob("configs/translate/*.yaml"))
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_config_parses_and_has_a_row(path: Path) -> None:
-    config = yaml.safe_load(path.read_text())
-    assert path.read_text().startswith("# python -m nlp_rnn.tasks.translate fit")
-    recipe = Path(__file__).parents[3] / "tasks/translate/README.md"
-    assert path.name in recipe.read_text()
-    done = _program("fit", "--config", str(path), "--print_config")
-    assert done.returncode == 0, done.stderr
-    assert yaml.safe_load(done.stdout)["network"]["vocab_size"] == config["network"]["vocab_size"]
