@@ -40,7 +40,7 @@ class AsLongAsSource(BeamSearch):
 
     def search(
         self,
-        model: Ensemble,
+        model: Seq2Seq | Ensemble,
         state: State,
         memory: tuple[Tensor, ...],
         lengths: Tensor,

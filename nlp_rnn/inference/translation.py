@@ -88,7 +88,7 @@ class BeamSearch:
 
     def search(
         self,
-        model: Ensemble,
+        model: Seq2Seq | Ensemble,
         state: State,
         memory: tuple[Tensor, ...],
         lengths: Tensor,
@@ -149,7 +149,7 @@ class Sampling:
 
     def search(
         self,
-        model: Ensemble,
+        model: Seq2Seq | Ensemble,
         state: State,
         memory: tuple[Tensor, ...],
         lengths: Tensor,
@@ -221,7 +221,8 @@ class Translator:
         precision: Precision = "fp32",
     ) -> None:
         check_precision(precision)
-        self.model = Ensemble(networks)
+        # One network's scores are left as they are: averaging costs a quarter of a beam search.
+        self.model = networks[0] if len(networks) == 1 else Ensemble(networks)
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.languages = languages
@@ -275,7 +276,7 @@ class Translator:
     @property
     def attends(self) -> bool:
         """Whether there is an attention to `align` by."""
-        return any(network.decoder.attention is not None for network in self.model.networks)
+        return self.model.attends
 
     @overload
     def __call__(self, text: str, search: BeamSearch | Sampling = ...) -> str: ...  # type: ignore[overload-overlap]

@@ -22,7 +22,7 @@ class Ensemble(nn.Module):
     members one after the other.
 
     Args:
-        members: the networks; a single one gives its own results.
+        members: the networks; a single one gives its own results, as log-probabilities.
     """
 
     def __init__(self, members: Sequence[Seq2Seq]) -> None:
@@ -30,6 +30,11 @@ class Ensemble(nn.Module):
         self.networks = list(members)
         self.members = nn.ModuleList(members)
         self.sizes = [(m.decoder.num_states, 3 if m.decoder.attention else 0) for m in members]
+
+    @property
+    def attends(self) -> bool:
+        """Whether a member does."""
+        return any(network.attends for network in self.networks)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[State, tuple[Tensor, ...]]:
         """As `Seq2Seq.encode`."""

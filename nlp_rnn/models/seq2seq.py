@@ -125,6 +125,11 @@ class Seq2Seq(nn.Module):
         if tied == "three":
             self.encoder.embedding.weight = self.decoder.embedding.weight
 
+    @property
+    def attends(self) -> bool:
+        """Whether the decoder looks at the source after it was read."""
+        return self.decoder.attention is not None
+
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[State, tuple[Tensor, ...]]:
         """Read the source.
 

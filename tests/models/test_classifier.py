@@ -3,6 +3,7 @@ import torch
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.modules.convolution import spellings
 
 SMALL = {"vocab_size": 40, "embedding_size": 8, "hidden_size": 12, "num_layers": 2}
 OPTIONS = [
@@ -45,6 +46,9 @@ def test_predictions_do_not_depend_on_padding_or_batch(options):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_parameter_learns(options):
     network = build(**options)
+    for reader in network.readers:
+        if reader.characters is not None:
+            reader.characters.spellings.copy_(spellings([f"w{i}" for i in range(40)]))
     network(*batch()).log_softmax(1)[:, 0].sum().backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
