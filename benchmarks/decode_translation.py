@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.corpus import load_corpus
 from benchmarks.timing import (
+    add_dataset,
     comparison_arguments,
     machine,
     precision,
@@ -121,6 +122,7 @@ def measure(
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
+    add_dataset(parser)
     parser.add_argument("--checkpoint", help="of a trained translator; its source must be en")
     parser.add_argument("--sentences", type=int, default=1000, help="at most, of the test split")
     parser.add_argument("--alone", type=int, default=100, help="sentences of them one at a time")

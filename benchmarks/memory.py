@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.corpus import Batch, load_corpus, training_batches
-from benchmarks.timing import PRECISIONS, arguments, machine
+from benchmarks.timing import PRECISIONS, add_dataset, arguments, machine
 from benchmarks.train_translation import Variant, at_once, update
 from nlp_rnn.data.batching import MULTIPLE
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -52,6 +52,7 @@ def growth(sizes: dict[int, float]) -> float:
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
+    add_dataset(parser)
     parser.add_argument("--cell", default="gru", help="gru, lstm, rnn_tanh or rnn_relu")
     parser.add_argument("--precision", default="highest", choices=PRECISIONS)
     parser.add_argument("--multiple", type=int, default=MULTIPLE, help="of padded lengths")

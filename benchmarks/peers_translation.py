@@ -55,7 +55,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 
 from benchmarks.corpus import Batch, Corpus, collate, load_corpus
 from benchmarks.macs import target_macs
-from benchmarks.timing import comparison_arguments, machine, precision, print_table, ratio
+from benchmarks.timing import (
+    add_dataset,
+    comparison_arguments,
+    machine,
+    precision,
+    print_table,
+    ratio,
+)
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -406,6 +413,7 @@ def report(results: dict[tuple[str, str], list[Result]], macs: dict[str, int]) -
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=2)
+    add_dataset(parser)
     parser.add_argument("--onmt", help="Python of the environment with OpenNMT-py")
     parser.add_argument("--eole", help="Python of the environment with eole")
     parser.add_argument("--steps", type=int, default=450, help="of training")

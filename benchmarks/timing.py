@@ -19,6 +19,7 @@ from nlp_rnn.cpu import CPUINFO, cpu_flags, has_bf16, tune_cpu
 
 __all__ = [
     "PRECISIONS",
+    "add_dataset",
     "arguments",
     "comparison_arguments",
     "machine",
@@ -40,13 +41,17 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
-        "--dataset",
-        default="phrasebook",
-        help="a folder or Hub id with columns en and de, or the built-in phrasebook",
-    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser
+
+
+def add_dataset(parser: argparse.ArgumentParser, default: str = "phrasebook") -> None:
+    """The option of those that read one."""
+    parser.add_argument(
+        "--dataset",
+        default=default,
+        help="a folder or Hub id with columns en and de, or a built-in corpus",
+    )
 
 
 def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentParser:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import (
+    add_dataset,
     comparison_arguments,
     machine,
     precision,
@@ -170,7 +171,7 @@ def measure(
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=4)
-    parser.set_defaults(dataset="topics")
+    add_dataset(parser, default="topics")
     parser.add_argument("--column", default="text")
     parser.add_argument("--size", type=int, default=650, help="of embedding and layers")
     parser.add_argument("--streams", type=int, default=20)

@@ -29,6 +29,7 @@ from torch import Tensor
 from benchmarks.corpus import Batch, load_corpus, training_batches
 from benchmarks.macs import TRAINING_FLOPS_PER_MAC, batch_macs
 from benchmarks.timing import (
+    add_dataset,
     comparison_arguments,
     machine,
     matmul_rates,
@@ -203,6 +204,7 @@ def report(
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
+    add_dataset(parser)
     parser.add_argument(
         "--peer-shape",
         action="store_true",

@@ -53,27 +53,21 @@ def add_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.column and args.input is None:
         raise InputError("--column names a column of a table: give its file with --input")
+    from nlp_rnn.inference.classification import label_line
+
     classifier = open_classifier(args)
-    texts = _column(args.input, args.column) if args.column else _lines(args.input)
+    files = [args.input] if args.input else []
+    texts = _column(args.input, args.column) if args.column else read_texts(files)
     done = 0
     while pool := list(islice(texts, POOL)):
         with warnings_of_lines(done):
             found = classifier(pool, batch_size=args.batch_size)
         for text, each in zip(pool, found):
-            if args.jsonl:
-                record = {"text": text, "label": each.label, "probabilities": each.probabilities}
-                line = json.dumps(record, ensure_ascii=False)
-            else:
-                probs = [f"{name}:{prob:.4f}" for name, prob in each.probabilities.items()]
-                line = "\t".join([each.label, *probs])
-            sys.stdout.write(f"{line}\n")
+            whole = text if args.jsonl else None
+            sys.stdout.write(f"{label_line(each.label, each.probabilities, text=whole)}\n")
         done += len(pool)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")
-
-
-def _lines(path: Path | None) -> Iterator[str]:
-    return read_texts([path] if path else [])
 
 
 def _column(path: Path, name: str) -> Iterator[str]:

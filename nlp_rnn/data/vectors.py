@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.torchtext import pretrained_vectors
 from nlp_rnn.errors import InputError
 
@@ -172,7 +172,6 @@ def _read_cache(path: Path, words: Collection[str]) -> dict[str, Tensor]:
 
 
 def _download(name: str, words: Collection[str]) -> dict[str, Tensor]:
-    cache = Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn")) / "vectors"
-    known = pretrained_vectors(name, cache)
+    known = pretrained_vectors(name, cache_folder() / "vectors")
     vectors = {word: known[word].flatten() for word in words}  # charngram gives (1, E)
     return {word: vector for word, vector in vectors.items() if vector.any()}  # unknown: zeros

@@ -3,6 +3,7 @@
 N texts, C classes.
 """
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from nlp_rnn.inference.networks import (
 )
 from nlp_rnn.models.classifier import Classifier, Reading
 
-__all__ = ["Classification", "TextClassifier"]
+__all__ = ["Classification", "TextClassifier", "label_line"]
 
 WINDOW = 512
 """Tokens that recurrent layers of one direction read at a time: memory stays bounded."""
@@ -49,6 +50,14 @@ class Classification:
     label: str
     probability: float
     probabilities: dict[str, float]
+
+
+def label_line(label: str, probabilities: dict[str, float], *, text: str | None = None) -> str:
+    """A classification as a line: tabs in between, or with the text a JSON object."""
+    if text is not None:
+        record = {"text": text, "label": label, "probabilities": probabilities}
+        return json.dumps(record, ensure_ascii=False)
+    return "\t".join([label, *(f"{name}:{prob:.4f}" for name, prob in probabilities.items())])
 
 
 class TextClassifier:

@@ -161,9 +161,11 @@ class Classifier(nn.Module):
         Returns:
             Scores (N, C): logits of a softmax, or of sigmoids.
         """
-        steps = torch.arange(tokens.size(1), device=tokens.device)
-        last = lengths.unsqueeze(1) - 1
-        backwards = tokens.gather(1, torch.where(steps <= last, last - steps, steps))
+        backwards = tokens
+        if self.reversed_reader is not None:
+            steps = torch.arange(tokens.size(1), device=tokens.device)
+            last = lengths.unsqueeze(1) - 1
+            backwards = tokens.gather(1, torch.where(steps <= last, last - steps, steps))
         return self.score(self.read(tokens, backwards, lengths))
 
     def read(

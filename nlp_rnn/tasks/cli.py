@@ -156,6 +156,22 @@ class TaskCLI(LightningCLI):
             # Its own folder, where the best score so far is known.
             self.config.fit.checkpoint.dirpath = str(Path(path).parent)
 
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**{**kwargs, "verbose": False})
+        self.report("validation")
+
+    def test(self, **kwargs: Any) -> None:
+        self.trainer.test(**{**kwargs, "verbose": False})
+        self.report("test")
+
+    def report(self, split: str) -> None:
+        """Print what validate or test found; a task's own."""
+        raise NotImplementedError
+
+    def scored(self, split: str) -> str:
+        """The data set that a split comes from, and the split."""
+        return f"{self.datamodule.others.get(split) or self.datamodule.dataset}, {split}"
+
     def new_output(self) -> Path:
         """The file that predict is to write.
 

@@ -5,7 +5,6 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ import datasets
 from lightning.pytorch import LightningDataModule
 
 from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.sources import carve_validation, load_splits
 from nlp_rnn.data.streaming import in_memory
 from nlp_rnn.errors import InputError
@@ -126,7 +126,7 @@ class TaskData(LightningDataModule):
             settings: all that the result depends on, the data's fingerprint included.
             train: called if these settings are new.
         """
-        folder = Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn"))
+        folder = cache_folder()
         path = folder / f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:24]}.model"
         if path.exists():
             return path.read_bytes()

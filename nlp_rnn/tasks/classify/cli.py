@@ -1,6 +1,5 @@
 """The command line of classification: figures, a confusion matrix and a few texts at the end."""
 
-import json
 import re
 from collections.abc import Sequence
 from operator import itemgetter
@@ -18,6 +17,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.errors import InputError
 from nlp_rnn.explain.labels import confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
+from nlp_rnn.inference.classification import label_line
 from nlp_rnn.label_metrics import LabelScores, label_scores
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.transfer import SHARED_ARGUMENTS
@@ -130,16 +130,11 @@ class ClassifyCLI(TaskCLI):
         console.print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
-    def validate(self, **kwargs: Any) -> None:
-        self.trainer.validate(**{**kwargs, "verbose": False})
-        self._report("validation", self.datamodule.validation.dataset)
-
     def test(self, **kwargs: Any) -> None:
         folder = self.config.test.plots and Path(self.config.test.plots)
         if folder and folder.exists():
             raise InputError(f"{folder} exists: name a new folder with --plots")
-        self.trainer.test(**{**kwargs, "verbose": False})
-        self._report("test", self.datamodule.test.dataset)
+        super().test(**kwargs)
         evaluation = self.model.evaluation
         if evaluation is None or not self.trainer.is_global_zero:
             return
@@ -161,21 +156,17 @@ class ClassifyCLI(TaskCLI):
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("w", encoding="utf-8") as file:
             for row, label, probs in found:
-                line = "\t".join([label, *(f"{k}:{v:.4f}" for k, v in probs.items())])
-                if output.suffix == ".jsonl":
-                    record = {"text": texts[row], "label": label, "probabilities": probs}
-                    line = json.dumps(record, ensure_ascii=False)
-                file.write(f"{line}\n")
+                whole = texts[row] if output.suffix == ".jsonl" else None
+                file.write(f"{label_line(label, probs, text=whole)}\n")
         Console().print(f"{len(found)} labels written to {output}", highlight=False)
 
     @rank_zero_only
-    def _report(self, split: str, other: str) -> None:
+    def report(self, split: str) -> None:
         data, evaluation = self.datamodule, self.model.evaluation
         assert evaluation is not None
         data.warn_of_known_texts(split)
         texts = data.labelled(split)["text"][:]
-        title = f"{other or data.dataset}, {split}"
-        self._print(title, evaluation.scores, texts, evaluation.targets)
+        self._print(self.scored(split), evaluation.scores, texts, evaluation.targets)
         raw = label_scores(evaluation.logits, evaluation.targets)
         Console().print(
             f"temperature {self.model.temperature:.2f}: calibration error "
@@ -205,9 +196,9 @@ class ClassifyCLI(TaskCLI):
             labels = self.datamodule.labels.names
             table = Table(title="true label (down), predicted label (right)")
             for name in ("", *labels):
-                table.add_column(name, justify="right" if name else "left")
+                table.add_column(escape(name), justify="right" if name else "left")
             for label, row in zip(labels, scores.confusion.tolist()):
-                table.add_row(label, *map(str, row))
+                table.add_row(escape(label), *map(str, row))
             Console().print(table)
 
     def _print_examples(
@@ -227,7 +218,8 @@ class ClassifyCLI(TaskCLI):
         for row, found in zip(chosen, classifier([texts[row] for row in chosen])):
             shown = texts[row] if len(texts[row]) <= 300 else f"{texts[row][:300]} ..."
             probability = f"{found.probability:.2f}"
-            table.add_row(escape(shown), self._name(targets[row]), found.label, probability)
+            name, predicted = self._name(targets[row]), escape(found.label)
+            table.add_row(escape(shown), name, predicted, probability)
         Console().print(table)
 
     def _print_top_losses(self, evaluation: Evaluation, count: int) -> None:
@@ -244,13 +236,13 @@ class ClassifyCLI(TaskCLI):
         for row in cost.argsort(descending=True)[:count].tolist():
             likeliest = self.datamodule.labels.names[int(probs[row].argmax())]
             name, nats = self._name(targets[row]), f"{cost[row]:.2f}"
-            table.add_row(str(row + 1), escape(texts[row]), name, likeliest, nats)
+            table.add_row(str(row + 1), escape(texts[row]), name, escape(likeliest), nats)
         Console().print(table)
 
     def _name(self, target: Tensor) -> str:
         names = self.datamodule.labels.names
         chosen = target.nonzero().flatten().tolist() if target.dim() else [int(target)]
-        return "|".join(names[number] for number in chosen)
+        return escape("|".join(names[number] for number in chosen))
 
 
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:

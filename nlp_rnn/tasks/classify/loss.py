@@ -37,6 +37,9 @@ class LabelLoss:
     def __post_init__(self) -> None:
         smoothing, gamma = self.label_smoothing, self.focal_gamma
         require(0 <= smoothing < 1, f"label_smoothing {smoothing}", "0 to below 1")
+        if isinstance(self.class_weights, list):
+            least = min(self.class_weights, default=0.0)
+            require(least > 0, f"class_weights {self.class_weights}", "a weight above 0 for each")
         require(gamma >= 0, f"focal_gamma {gamma}", "0 (off) or more")
 
     def weights(self, counts: Tensor, rows: int, *, multi_label: bool) -> Tensor | None:

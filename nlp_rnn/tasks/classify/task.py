@@ -49,8 +49,8 @@ class Evaluation:
 class ClassificationTask(Task):
     """Trains a `Classifier`, from nothing, from word vectors or from language models.
 
-    After each validation its texts choose the temperature that the probabilities are read at; it
-    is part of the checkpoint.
+    At each validation in training, its texts choose the temperature that the probabilities are read
+    at; it is part of the checkpoint.
 
     Args:
         network: the classifier.
@@ -115,10 +115,10 @@ class ClassificationTask(Task):
         """Start from what was pretrained; a checkpoint to go on from is loaded after this."""
         if stage != "fit":
             return
-        vocabulary = self.data.vocabulary
-        pieces = vocabulary.pieces(range(vocabulary.vocab_size))
         for reader in self.network.readers:
             if reader.characters is not None:
+                vocabulary = self.data.vocabulary
+                pieces = vocabulary.pieces(range(vocabulary.vocab_size))
                 reader.characters.spellings.copy_(spellings(pieces))
         if self.pretrained:
             self._copy(self.pretrained, backward=False)
@@ -173,7 +173,8 @@ class ClassificationTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         logits, targets = self._gathered()
-        self.temperature = best_temperature(logits, targets)
+        if self.trainer.state.fn == "fit":  # else it would be fitted to what it is judged by
+            self.temperature = best_temperature(logits, targets)
         self._end("val", logits, targets)
 
     def on_test_epoch_end(self) -> None:
@@ -234,6 +235,7 @@ class ClassificationTask(Task):
             raise InputError(f"word vectors ({name}) need whole words: give --data.tokenizer word")
         words = vocabulary.pieces(range(vocabulary.vocab_size))
         known = load_vectors(name, words)
+        numbers = {word: number for number, word in enumerate(words)}
         for reader in self.network.readers:
             embedding = reader.encoder.embedding
             if known.vectors.size(1) != embedding.embedding_dim:
@@ -241,7 +243,6 @@ class ClassificationTask(Task):
                     f"{name} has vectors of {known.vectors.size(1)} numbers, but "
                     f"network.embedding_size is {embedding.embedding_dim}: make them the same"
                 )
-            numbers = {word: number for number, word in enumerate(words)}
             with torch.no_grad():
                 embedding.weight[[numbers[word] for word in known.words]] = known.vectors
         rank_zero_info(f"vectors for {len(known.words)} of {len(words)} words from {name}")

@@ -76,14 +76,6 @@ class LanguageModelCLI(TaskCLI):
         console.print(f"best validation loss: {score:.4f} nats a token", highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
-    def validate(self, **kwargs: Any) -> None:
-        self.trainer.validate(**{**kwargs, "verbose": False})
-        self._report("validation", self.datamodule.validation)
-
-    def test(self, **kwargs: Any) -> None:
-        self.trainer.test(**{**kwargs, "verbose": False})
-        self._report("test", self.datamodule.test)
-
     def predict(self, **kwargs: Any) -> None:
         """Write the log-probability of every unit of the test split, in order."""
         output = self.new_output()
@@ -96,9 +88,9 @@ class LanguageModelCLI(TaskCLI):
         Console().print(f"{len(values)} log-probabilities written to {output}", highlight=False)
 
     @rank_zero_only
-    def _report(self, split: str, other: str | None) -> None:
+    def report(self, split: str) -> None:
         data, model = self.datamodule, self.model
-        table = Table(title=f"{other or data.dataset}, {split}")
+        table = Table(title=self.scored(split))
         table.add_column("metric")
         table.add_column("value", justify="right")
         for name, value in model.results.items():

@@ -83,14 +83,6 @@ class TranslateCLI(TaskCLI):
         Console().print(table)
         Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
-    def validate(self, **kwargs: Any) -> None:
-        self.trainer.validate(**{**kwargs, "verbose": False})
-        self._report("validation", self.datamodule.validation)
-
-    def test(self, **kwargs: Any) -> None:
-        self.trainer.test(**{**kwargs, "verbose": False})
-        self._report("test", self.datamodule.test)
-
     def predict(self, **kwargs: Any) -> None:
         """Write a translation per row of the test split, in order."""
         output = self.new_output()
@@ -106,11 +98,10 @@ class TranslateCLI(TaskCLI):
             )
 
     @rank_zero_only
-    def _report(self, split: str, other: str | None) -> None:
+    def report(self, split: str) -> None:
         data = self.datamodule
-        print_scores(
-            self.model.scores, f"{other or data.dataset}, {split}, {data.source} to {data.target}"
-        )
+        title = f"{self.scored(split)}, {data.source} to {data.target}"
+        print_scores(self.model.scores, title)
 
 
 def write_predictions(

@@ -53,7 +53,15 @@ def test_smoothing_pulls_towards_all_labels():
     torch.testing.assert_close(many, expected.mean(1))
 
 
-@pytest.mark.parametrize("values", [{"label_smoothing": 1.0}, {"focal_gamma": -1.0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"label_smoothing": 1.0},
+        {"focal_gamma": -1.0},
+        {"class_weights": [1.0, 0.0]},
+        {"class_weights": []},
+    ],
+)
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(InputError, match=next(iter(values))):
         LabelLoss(**values)
