@@ -113,6 +113,7 @@ class Tokenizer:
                 byte_fallback=byte_fallback,
                 normalization_rule_name=normalization,
                 remove_extra_whitespaces=normalization != "identity",
+                required_chars="\n" if normalization == "identity" else "",
                 pad_id=PAD,
                 unk_id=UNK,
                 bos_id=BOS,
@@ -201,10 +202,15 @@ def _plain(text: str) -> str:
 
 
 def _stretches(texts: Iterable[str]) -> Iterator[str]:
-    """Yields the texts in stretches that are short enough."""
+    """Yields the texts in stretches that are short enough, without white space around them.
+
+    Unigram training would take a space that ends a stretch for a piece of great use, and leave it
+    apart from the words after it, too: a seventh more tokens for WikiText-2.
+    """
     for text in texts:
         for stretch in _STRETCH.findall(text):
-            yield _plain(stretch)
+            if inner := stretch.strip(" \n"):
+                yield _plain(inner)
 
 
 def _explain(message: str, vocab_size: int) -> str:
