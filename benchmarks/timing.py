@@ -50,7 +50,7 @@ def add_dataset(parser: argparse.ArgumentParser, default: str = "phrasebook") ->
     parser.add_argument(
         "--dataset",
         default=default,
-        help="a folder or Hub id with columns en and de, or a built-in corpus",
+        help="a Hub id, a local folder or file, or a built-in corpus",
     )
 
 
@@ -85,7 +85,11 @@ def machine(threads: int) -> str:
 
 @contextlib.contextmanager
 def precision(name: str) -> Iterator[None]:
-    """fp32 products under ``torch.set_float32_matmul_precision(name)``, or ``bf16`` autocast."""
+    """fp32 products under ``torch.set_float32_matmul_precision(name)``, or ``bf16`` autocast.
+
+    For one training step: autocast keeps the weights that it has rounded until the end, so that a
+    second step in the same block would read those of the first.
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest" if name == "bf16" else name)
     try:

@@ -94,8 +94,8 @@ def train(
     network: nn.Module, optimizer: torch.optim.Optimizer, level: str, data: Sequence[Batch]
 ) -> None:
     """A training step on every batch."""
-    with precision(level):
-        for tokens, lengths, classes in data:
+    for tokens, lengths, classes in data:
+        with precision(level):
             loss = F.cross_entropy(network(tokens, lengths).float(), classes)
             optimizer.zero_grad()
             loss.backward()

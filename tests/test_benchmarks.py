@@ -15,6 +15,7 @@ from benchmarks import (
     generate,
     macs,
     memory,
+    peers_classifier,
     peers_translation,
     timing,
     train_classifier,
@@ -237,6 +238,17 @@ def test_ours_and_the_example_are_one_model_without_dropout() -> None:
     torch.testing.assert_close(ours.loss(window, ours.start)[0], expected)
 
 
+def test_a_softmax_in_bf16_learns_what_one_in_fp32_learns() -> None:
+    vocab_size, windows = train_language_model.load("topics", "text", streams=4, window=6)
+    losses = []
+    for bf16 in (False, True):
+        torch.manual_seed(0)
+        ours = train_language_model.ours(vocab_size, 8, 4, "highest", bf16=bf16)
+        losses.append(torch.tensor(train_language_model.train(ours, windows[:1] * 12)))
+    assert losses[0][-1] < losses[0][0] - 0.5
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0.0)
+
+
 def test_generate(capsys: pytest.CaptureFixture[str]) -> None:
     words = WordVocabulary([f"word{number}" for number in range(20)])
     network = LanguageModel(vocab_size=24, embedding_size=8, hidden_size=8).eval()
@@ -257,3 +269,23 @@ def test_packed_and_padded_classifiers_are_one(capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "x packed" in shown
     assert "x alone" in shown
+
+
+def test_peers_classifier(capsys: pytest.CaptureFixture[str]) -> None:
+    dropouts = {"embed_p": 0.1, "input_p": 0.4, "hidden_p": 0.3, "weight_p": 0.4}
+    network = peers_classifier.ours(8, dropouts, weight_dropout=dropouts["weight_p"])
+    data = train_classifier.batches(1, length=6, spread=0.25)
+    before = [each.detach().clone() for each in network.parameters()]
+    seconds = peers_classifier.measure({"ours": (network, "highest", data)}, rounds=1)
+    assert len(seconds["ours"]) == 1
+    assert any(not torch.equal(*each) for each in zip(before, network.parameters()))
+    assert "texts/s" in capsys.readouterr().out
+
+
+def test_fastai_pads_what_we_pad() -> None:
+    pytest.importorskip("fastai")
+    data = train_classifier.batches(1, length=90, spread=0.9)
+    ((ours, lengths, _),) = data
+    ((theirs, _, _),) = peers_classifier.its_padding(data)
+    for row, its_row, size in zip(ours, theirs, lengths.tolist()):
+        assert its_row[its_row != 1].tolist() == row[:size].tolist()
