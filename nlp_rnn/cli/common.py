@@ -59,7 +59,7 @@ def open_translator(args: argparse.Namespace) -> "Translator":
     """The translator of the checkpoints and model options given."""
     from nlp_rnn.inference import Translator
 
-    _set_threads(args)
+    _prepare(args)
     return Translator.from_checkpoint(
         *args.checkpoint, device=args.device, precision=args.precision
     )
@@ -69,7 +69,7 @@ def open_generator(args: argparse.Namespace) -> "TextGenerator":
     """The language model of the checkpoint and model options given."""
     from nlp_rnn.inference import TextGenerator
 
-    _set_threads(args)
+    _prepare(args)
     return TextGenerator.from_checkpoint(
         args.checkpoint, device=args.device, precision=args.precision
     )
@@ -79,17 +79,20 @@ def open_classifier(args: argparse.Namespace) -> "TextClassifier":
     """The classifier of the checkpoint and model options given."""
     from nlp_rnn.inference import TextClassifier
 
-    _set_threads(args)
+    _prepare(args)
     return TextClassifier.from_checkpoint(
         args.checkpoint, device=args.device, precision=args.precision
     )
 
 
-def _set_threads(args: argparse.Namespace) -> None:
+def _prepare(args: argparse.Namespace) -> None:
     import torch
+
+    from nlp_rnn.cpu import tune_cpu
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    tune_cpu()
 
 
 def positive(text: str) -> int:

@@ -101,7 +101,7 @@ class LanguageModelCLI(TaskCLI):
         settings = [
             f"{data.eval_batch_size} streams with their state carried",
             f"vocabulary of {data.vocabulary.vocab_size} {type(data.vocabulary).__name__} ids",
-            f"softmax in {'bf16' if model.bf16_head else 'fp32'}",
+            f"softmax in {model.softmax_precision}",
         ]
         if split == "test" and model.cache.size:
             settings.append(f"neural cache {model.cache}")

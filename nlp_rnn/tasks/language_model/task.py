@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nlp_rnn.data.streams import Window
 from nlp_rnn.data.tokenizer import PAD
+from nlp_rnn.errors import require
 from nlp_rnn.evaluation import (
     DynamicEvaluation,
     NeuralCache,
@@ -44,6 +45,9 @@ class LanguageModelTask(Task):
             a CPU that has the instructions, while its fp32 LSTM kernel remains in use.
         cache: of test alone, see `NeuralCache`.
         dynamic: of test alone, see `DynamicEvaluation`.
+
+    Raises:
+        InputError: a negative weight of AR or TAR.
     """
 
     name = "language_model"
@@ -61,6 +65,11 @@ class LanguageModelTask(Task):
         dynamic: DynamicEvaluation = DynamicEvaluation(),
     ) -> None:
         super().__init__(network, optimization=optimization)
+        for name, weight in (
+            ("activation_regularization", activation_regularization),
+            ("temporal_regularization", temporal_regularization),
+        ):
+            require(weight >= 0, f"{name} {weight}", "0 or more")
         self.activation_regularization = activation_regularization
         self.temporal_regularization = temporal_regularization
         self.bf16_head = head_precision == "bf16"
@@ -78,12 +87,17 @@ class LanguageModelTask(Task):
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     @property
+    def softmax_precision(self) -> str:
+        """What logits are computed in, for people."""
+        return "bf16" if self.bf16_head else "the precision of the rest"
+
+    @property
     def generator(self) -> TextGenerator:
         """The public generator, with the present weights."""
         return TextGenerator(self.network, self.data.vocabulary, direction=self.data.direction)
 
     def on_fit_start(self) -> None:
-        rank_zero_info(f"softmax in {'bf16' if self.bf16_head else 'the precision of the rest'}")
+        rank_zero_info(f"softmax in {self.softmax_precision}")
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         if batch.first:

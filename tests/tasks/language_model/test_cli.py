@@ -185,6 +185,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
         (["--data.batch_size=5000"], "cannot be read as 5000 streams"),
         (["--data.window=[0]"], "give one or more lengths"),
         (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
+        (["--model.temporal_regularization=-1"], "temporal_regularization -1.0 is out of range"),
         (["--data.column=sentence", "--data.dataset=topics"], "topics has the column text"),
     ],
 )
