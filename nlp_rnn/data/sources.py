@@ -216,7 +216,7 @@ def _from_hub(dataset: str, streaming: bool) -> Any:
     if looks_local or not _HUB_ID.fullmatch(dataset):
         raise InputError(
             f"{dataset} does not exist; give a folder, a file, the prefix of parallel text files, "
-            "a Hub id (owner/name or owner/name:config) or phrasebook"
+            "a Hub id (owner/name or owner/name:config), or a built-in corpus"
         )
     name, _, config = dataset.partition(":")
     try:
@@ -226,7 +226,7 @@ def _from_hub(dataset: str, streaming: bool) -> Any:
         reason = "cannot be reached" if unreachable else f"does not serve it: {_reason(error)}"
         raise InputError(
             f"{dataset} is no local file or folder, and the Hugging Face Hub {reason}; give a "
-            "folder or file, or the built-in phrasebook"
+            "folder or file, or a built-in corpus"
         ) from error
 
 

@@ -222,7 +222,7 @@ def test_a_hub_id_and_its_configuration(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ConnectionError("no route"), "cannot be reached; give a folder .* phrasebook"),
+        (ConnectionError("no route"), "cannot be reached; give a folder .* built-in corpus"),
         (datasets.exceptions.DatasetNotFoundError("It is gated.\nAsk."), "serve it: It is gated;"),
         (RuntimeError("Dataset scripts are no longer supported"), "scripts are no longer"),
         (ValueError("BuilderConfig 'x' not found"), "'x' not found"),

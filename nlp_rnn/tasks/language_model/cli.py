@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import TextGenerator, TextSampling
 from nlp_rnn.models.language_model import LanguageModel
@@ -98,13 +99,21 @@ class LanguageModelCLI(TaskCLI):
                 TITLES[name], f"{value:.3f}" if name.startswith("bits") else f"{value:.2f}"
             )
         Console().print(table)
+        units = "words" if isinstance(data.vocabulary, WordVocabulary) else "subwords"
         settings = [
-            f"{data.eval_batch_size} streams with their state carried",
-            f"vocabulary of {data.vocabulary.vocab_size} {type(data.vocabulary).__name__} ids",
+            f"streams of text, state carried: {data.eval_batch_size}",
+            f"vocabulary of {data.vocabulary.vocab_size:,} {units}",
             f"softmax in {model.softmax_precision}",
         ]
-        if split == "test" and model.cache.size:
-            settings.append(f"neural cache {model.cache}")
-        if split == "test" and model.dynamic.learning_rate:
-            settings.append(f"dynamic evaluation {model.dynamic}")
+        cache, dynamic = model.cache, model.dynamic
+        if split == "test" and cache.size:
+            settings.append(
+                f"neural cache of {cache.size:,} steps, flatness {cache.flatness:g}, "
+                f"share {cache.share:g}"
+            )
+        if split == "test" and dynamic.learning_rate:
+            settings.append(
+                f"dynamic evaluation at learning rate {dynamic.learning_rate:g}, decay "
+                f"{dynamic.decay:g}, clip {dynamic.clip:g}, in windows of {data.eval_window}"
+            )
         Console().print("; ".join(settings), highlight=False, soft_wrap=True)

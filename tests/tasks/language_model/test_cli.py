@@ -80,7 +80,7 @@ def test_a_checkpoint_alone_names_and_scores_its_data(trained, folder, capsys):
     cli = LanguageModelCLI(["test", f"--ckpt_path={trained}", "--data.eval_batch_size=1"])
     printed = capsys.readouterr().out
     assert folder.name in "".join(printed.split())
-    assert "1 streams with their state carried" in " ".join(printed.split())
+    assert "streams of text, state carried: 1" in " ".join(printed.split())
     # One pass over the whole text by the network alone gives the same.
     generator = TextGenerator.from_checkpoint(trained)
     lines = (folder / "test.txt").read_text().splitlines()
