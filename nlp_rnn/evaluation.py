@@ -45,10 +45,10 @@ class NeuralCache:
     share: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.size < 0 or not 0 < self.share < 1:
+        if self.size < 0 or not 0 < self.share < 1 or not 0 <= self.flatness < math.inf:
             raise InputError(
-                f"cache size {self.size} and share {self.share}: the size must be at least 0, the "
-                "share between 0 and 1"
+                f"cache size {self.size}, share {self.share} and flatness {self.flatness}: wanted "
+                "are a size and a flatness of at least 0, and a share between 0 and 1"
             )
 
 
@@ -73,7 +73,8 @@ class DynamicEvaluation:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.learning_rate < 0 or not 0 <= self.decay < 1 or self.clip <= 0:
+        in_range = 0 <= self.learning_rate < math.inf and 0 <= self.decay < 1 and self.clip > 0
+        if not in_range:
             raise InputError(
                 f"dynamic evaluation with learning rate {self.learning_rate}, decay {self.decay} "
                 f"and clip {self.clip}: wanted are a rate of at least 0, a decay from 0 to below "
@@ -116,8 +117,12 @@ class Reader:
         """
         learns = self.dynamic.learning_rate > 0
         # Lightning evaluates in inference mode, whose tensors take no part in a gradient: they
-        # are copied out of it.
-        with torch.inference_mode(False), torch.set_grad_enabled(learns):
+        # are copied out of it. And cuDNN has no gradient for an RNN in eval mode.
+        with (
+            torch.inference_mode(False),
+            torch.set_grad_enabled(learns),
+            torch.backends.cudnn.flags(enabled=not learns),
+        ):
             inputs, following = window.inputs.clone(), window.following.clone()
             if window.first:
                 self.state = self.network.zero_state(inputs.size(0))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,8 @@ def _run(args: argparse.Namespace) -> None:
             )
     alone = len(prompts) == search.num_samples == 1
     if alone and isinstance(search, TextSampling) and generator.direction == "forward":
-        sys.stdout.write(prompts[0])
-        for part in generator.stream(prompts[0], search):
+        parts = generator.stream(prompts[0], search)  # whose options are checked here
+        for part in chain([prompts[0]], parts):
             sys.stdout.write(part)
             sys.stdout.flush()
         sys.stdout.write("\n")

@@ -5,7 +5,7 @@ N batch, S length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any
 
 import torch
@@ -185,6 +185,7 @@ class ResumableLoader(DataLoader[Any]):
         )
         self._epoch, self._position = batch_sampler.epoch, 0
         self._resumed = False
+        self._length_then: int | None = None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = self.batch_sampler
@@ -192,21 +193,35 @@ class ResumableLoader(DataLoader[Any]):
         # that was loaded counts in the epoch it was saved in, and in no other.
         if not (self._resumed and self._epoch == batches.epoch):
             self._position = 0
+        elif self._length_then not in (None, self._length()):
+            raise InputError(
+                f"the checkpoint is from the middle of an epoch of {self._length_then} batches, "
+                f"which these settings cut into {self._length()}: resume with the same data, "
+                "batch size and window, or from a checkpoint at the end of an epoch"
+            )
         self._epoch, self._resumed = batches.epoch, False
         batches.start = self._position
         for batch in super().__iter__():
             self._position += 1
             yield batch
 
-    def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches were taken."""
-        return {"epoch": self._epoch, "position": self._position}
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch, how many of its batches were taken, and how many it has, if that is known."""
+        return {"epoch": self._epoch, "position": self._position, "length": self._length()}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Makes the next iteration over that epoch leave out the batches that were taken."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Makes the next iteration over that epoch leave out the batches that were taken.
+
+        That iteration raises an `InputError` if the epoch has another number of batches now.
+        """
         self._epoch, self._position = state_dict["epoch"], state_dict["position"]
+        self._length_then = state_dict.get("length")
         self.batch_sampler.set_epoch(self._epoch)
         self._resumed = True
+
+    def _length(self) -> int | None:
+        """Batches of an epoch, but for a stream, whose end nobody knows."""
+        return len(self.batch_sampler) if isinstance(self.batch_sampler, Sized) else None
 
 
 def _cut(targets: list[int], tokens: int, sentences: int, least: int) -> list[int]:

@@ -21,7 +21,7 @@ from nlp_rnn.data.phrasebook import phrasebook
 from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError
 
-__all__ = ["carve_validation", "load_splits"]
+__all__ = ["carve_end", "carve_validation", "load_splits"]
 
 # pandas would read the text NA as a missing value, and a stray quote as text over many lines.
 _CSV: dict[str, Any] = {"keep_default_na": False}
@@ -99,6 +99,39 @@ def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) ->
     """
     if "validation" in splits:
         return splits
+    train = _carvable(splits)
+    chosen = set(random.Random(seed).sample(range(len(train)), min(size, len(train) // 10)))
+    rest = [row for row in range(len(train)) if row not in chosen]
+    carved = {"train": train.select(rest), "validation": train.select(sorted(chosen))}
+    return DatasetDict({**splits, **carved})
+
+
+def carve_end(splits: DatasetDict, *, share: float = 0.1, blank: str | None = None) -> DatasetDict:
+    """Moves the end of `train` to a new split `validation`: for text that is read in one piece.
+
+    Args:
+        splits: As for `carve_validation`.
+        share: Of the rows, at most.
+        blank: Begin right behind a row in which this column is blank, if there is one.
+
+    Raises:
+        InputError: As `carve_validation`.
+    """
+    if "validation" in splits:
+        return splits
+    train = _carvable(splits)
+    begin = len(train) - int(share * len(train))
+    if blank is not None:
+        rows = train[blank][begin - 1 : -1]
+        begin += next((n for n, row in enumerate(rows) if not row.strip()), 0)
+    carved = {
+        "train": train.select(range(begin)),
+        "validation": train.select(range(begin, len(train))),
+    }
+    return DatasetDict({**splits, **carved})
+
+
+def _carvable(splits: DatasetDict) -> Dataset:
     if isinstance(splits, IterableDatasetDict):
         raise InputError(
             "data that is streamed needs a validation split of its own: name one with "
@@ -106,11 +139,7 @@ def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) ->
         )
     if "train" not in splits or len(splits["train"]) < 10:
         raise InputError("a validation split is carved from a train split of 10 rows or more")
-    train = splits["train"]
-    chosen = set(random.Random(seed).sample(range(len(train)), min(size, len(train) // 10)))
-    rest = [row for row in range(len(train)) if row not in chosen]
-    carved = {"train": train.select(rest), "validation": train.select(sorted(chosen))}
-    return DatasetDict({**splits, **carved})
+    return splits["train"]
 
 
 def _topics(columns: dict[str, str]) -> DatasetDict:

@@ -2,6 +2,6 @@
 
 from nlp_rnn.decoding.beam import beam_search
 from nlp_rnn.decoding.protocol import Hypothesis, Step
-from nlp_rnn.decoding.sampling import greedy_search, sample, stream
+from nlp_rnn.decoding.sampling import greedy_search, sample, seeded, stream
 
-__all__ = ["Hypothesis", "Step", "beam_search", "greedy_search", "sample", "stream"]
+__all__ = ["Hypothesis", "Step", "beam_search", "greedy_search", "sample", "seeded", "stream"]

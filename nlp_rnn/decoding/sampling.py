@@ -24,7 +24,17 @@ from nlp_rnn.decoding.protocol import (
 from nlp_rnn.decoding.truncation import Draw
 from nlp_rnn.errors import require
 
-__all__ = ["greedy_search", "sample", "stream"]
+__all__ = ["greedy_search", "sample", "seeded", "stream"]
+
+
+def seeded(seed: int, device: torch.device) -> torch.Generator:
+    """The source of randomness of a seed.
+
+    Raises:
+        InputError: a seed that does not fit into 64 bits.
+    """
+    require(-(2**63) <= seed < 2**64, f"seed {seed}", "a number of 64 bits")
+    return torch.Generator(device).manual_seed(seed)
 
 
 def greedy_search(

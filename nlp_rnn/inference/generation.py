@@ -17,7 +17,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS, UNK
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
-from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, stream
+from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, seeded, stream
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference.networks import (
     Precision,
@@ -34,6 +34,8 @@ __all__ = ["TextBeamSearch", "TextGenerator", "TextSampling"]
 
 WINDOW = 256
 """Tokens of a text that are read at a time: memory does not grow with its length."""
+LOGITS = 2**25
+"""Most logits that are held at a time, 128 MB of them."""
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -52,9 +54,11 @@ class TextSampling:
         top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
         min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
         typical_p: draw from tokens of typical information (Meister et al. 2023).
-        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
+        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019), those
+            of the prompt apart.
         no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
-        stop: texts before which the continuation ends.
+        stop: texts before which the continuation ends; where a backward model reads to the left,
+            behind which it begins.
     """
 
     max_tokens: int = 200
@@ -91,7 +95,7 @@ class TextSampling:
             "typical_p": self.typical_p,
             "repetition_penalty": self.repetition_penalty,
             "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "generator": torch.Generator(device).manual_seed(self.seed),
+            "generator": seeded(self.seed, device),
         }
 
 
@@ -247,7 +251,7 @@ class TextGenerator:
             state = tuple(part.unsqueeze(1) for part in self._read(ids))
         start = torch.tensor([[EOS, *ids][-1]], device=self.device)
         drawn = search.stream(self._step, state, start)
-        return _until(self._spelt(drawn, begins=not ids), search.stop)
+        return _until(self._spelt(drawn, begins=not ids or self._spaced(prompt)), search.stop)
 
     def log_probs(self, texts: Sequence[str], *, batch_size: int = 64) -> list[list[float]]:
         """Natural log-probability of every token of each text and of its end mark.
@@ -307,8 +311,9 @@ class TextGenerator:
         following, _ = pad([[*each, EOS] for each in ids])
         state = self.network.zero_state(len(ids))
         scored = []
+        steps = min(WINDOW, max(1, LOGITS // (len(ids) * self.vocabulary.vocab_size)))
         with running(self.network, self.precision):
-            for window, after in zip(inputs.split(WINDOW, 1), following.split(WINDOW, 1)):
+            for window, after in zip(inputs.split(steps, 1), following.split(steps, 1)):
                 window, after = window.to(self.device), after.to(self.device)
                 _, outputs, state = self.network(window, state)
                 nats = self.network.negative_log_likelihood(outputs.flatten(0, 1), after.flatten())
@@ -319,11 +324,18 @@ class TextGenerator:
         """The prompt as it was given, with what was drawn."""
         if self._backward:
             whole = self.vocabulary.decode([*drawn[::-1], *before[::-1]])
-            known = self.vocabulary.decode(before[::-1])
-            return whole.removesuffix(known) + prompt
+            left = whole.removesuffix(self.vocabulary.decode(before[::-1]))
+            ends = [left.rfind(each) + len(each) for each in stop if each and each in left]
+            return left[max(ends, default=0) :] + prompt
         whole = self.vocabulary.decode([*before, *drawn])
-        known = self.vocabulary.decode(before)
-        return prompt + "".join(_until([whole[len(known) :]], stop))
+        written = whole[len(self.vocabulary.decode(before)) :]
+        if self._spaced(prompt):
+            written = written.removeprefix(" ")
+        return prompt + "".join(_until([written], stop))
+
+    def _spaced(self, prompt: str) -> bool:
+        """Whether the space before the next word stands in the prompt already."""
+        return isinstance(self.vocabulary, WordVocabulary) and prompt[-1:].isspace()
 
     def _spelt(self, ids: Iterator[int], *, begins: bool) -> Iterator[str]:
         """The text of ids one by one; bytes wait until they make up a character."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
-from nlp_rnn.decoding import Hypothesis, beam_search, sample
+from nlp_rnn.decoding import Hypothesis, beam_search, sample, seeded
 from nlp_rnn.decoding.constraints import Constraints
 from nlp_rnn.decoding.truncation import Draw
 from nlp_rnn.errors import InputError, TruncationWarning, require
@@ -156,7 +156,7 @@ class Sampling:
         first: int,
     ) -> list[list[Hypothesis]]:
         """Draw translations of N encoded sources, ``first`` of which came in earlier batches."""
-        generator = torch.Generator(lengths.device).manual_seed(self.seed + first)
+        generator = seeded(self.seed + first, lengths.device)
         return sample(
             model.step,
             state,

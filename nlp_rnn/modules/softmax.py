@@ -5,6 +5,7 @@ M positions, E width, V vocabulary.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError
@@ -60,5 +61,15 @@ class AdaptiveSoftmax(nn.Module):
         return flat.unflatten(0, outputs.shape[:-1])
 
     def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(M, E) and ids (M,) -> nats (M,), in float32; touches only the clusters of the ids."""
-        return -self.clusters(outputs, targets).output.float()
+        """(M, E) and ids (M,) -> nats (M,), in float32; scores only the clusters of the ids."""
+        *cutoffs, _ = self.clusters.cutoffs
+        firsts = torch.tensor(cutoffs, device=targets.device)
+        clusters = torch.bucketize(targets, firsts, right=True)
+        # To the head, a cluster is one more frequent word.
+        entered = self.clusters.shortlist_size + clusters - 1
+        nats = cross_entropy(self.clusters.head(outputs), entered.where(clusters > 0, targets))
+        for number, (first, tail) in enumerate(zip(cutoffs, self.clusters.tail), 1):
+            here = (clusters == number).nonzero().squeeze(1)  # none is fine: a gradient of zeros
+            within = cross_entropy(tail(outputs[here]), targets[here] - first)
+            nats = nats.index_add(0, here, within)
+        return nats

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
 from nlp_rnn.checkpoint import FORMAT
+from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.optimization import Optimization
 
 __all__ = ["DivergedError", "Task"]
@@ -40,6 +41,11 @@ class Task(LightningModule):
         return [{"params": [*self.parameters()]}]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        if self.trainer.precision == "16-mixed":
+            raise InputError(
+                "--trainer.precision 16-mixed: its gradients are scaled when they are clipped; use "
+                "bf16-mixed"
+            )
         total = float(self.trainer.estimated_stepping_batches)
         groups = [
             {**group, "params": [each for each in group["params"] if each.requires_grad]}
@@ -77,17 +83,17 @@ class Task(LightningModule):
         Raises:
             DivergedError: before the update, so the weights and the last checkpoint stay good.
         """
-        if gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        limit = float(gradient_clip_val) if gradient_clip_val else math.inf
-        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
         if not torch.isfinite(norm):
             raise DivergedError(
                 f"update {self.global_step}: the gradient norm is {norm.item()}; lower "
                 "--model.optimization.learning_rate or --trainer.gradient_clip_val and resume "
                 "from last.ckpt"
             )
+        if gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            nn.utils.clip_grads_with_norm_(self.parameters(), float(gradient_clip_val), norm)
         self.log("gradient_norm", norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class TaskData(LightningDataModule):
         self.streaming = streaming
         self._splits: dict[str, datasets.Dataset] = {}
         self._train_loader: ResumableLoader | None = None
-        self._position: dict[str, int] | None = None
+        self._position: dict[str, Any] | None = None
 
     @abstractmethod
     def train_vocabulary(self) -> None:
@@ -106,8 +106,8 @@ class TaskData(LightningDataModule):
             found = loaded[name] if name in loaded else loaded["train"]
         else:
             loaded = load_splits(self.dataset, columns=self.columns, streaming=self.streaming)
-            if "validation" not in loaded and not self.others.get("validation"):
-                loaded = carve_validation(loaded, seed=0)
+            if name in ("train", "validation") and not self.others.get("validation"):
+                loaded = self.carve(loaded)
             if name not in loaded:
                 raise InputError(
                     f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
@@ -118,6 +118,10 @@ class TaskData(LightningDataModule):
                 found = in_memory(found)
         self._splits[name] = found
         return found
+
+    def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:
+        """Take a validation split out of train, where there is none: random rows."""
+        return carve_validation(splits, seed=0)
 
     def cached(self, *settings: object, train: Callable[[], bytes]) -> bytes:
         """A trained vocabulary's bytes, kept for the next start with the same settings.

@@ -9,7 +9,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from nlp_rnn.data import sources
-from nlp_rnn.data.sources import carve_validation, load_splits
+from nlp_rnn.data.sources import carve_end, carve_validation, load_splits
 from nlp_rnn.errors import InputError
 
 COLUMNS = {"source": "en", "target": "de"}
@@ -289,3 +289,22 @@ class TestCarveValidation:
         streamed = datasets.IterableDatasetDict(train=self.splits()["train"].to_iterable_dataset())
         with pytest.raises(InputError, match="streamed"):
             carve_validation(streamed)
+
+    def test_running_text_gives_its_end(self):
+        carved = carve_end(self.splits(55))
+        assert carved["train"]["x"][:] == list(range(50))
+        assert carved["validation"]["x"][:] == list(range(50, 55))
+
+    def test_the_end_begins_with_a_document(self):
+        rows = ["a", "b", ""] * 20 + ["c"] * 40
+        splits = DatasetDict(train=Dataset.from_dict({"text": rows[::-1]}))
+        carved = carve_end(
+            splits, share=0.2, blank="text"
+        )  # row 80 is in a document, 82 begins one
+        assert carved["train"]["text"][-1] == ""
+        assert carved["validation"]["text"][:2] == ["b", "a"]
+        assert len(carved["train"]) == 80
+        whole = DatasetDict(train=Dataset.from_dict({"text": ["c"] * 100}))
+        assert len(carve_end(whole, blank="text")["validation"]) == 10
+        with pytest.raises(InputError, match="10 rows"):
+            carve_end(self.splits(9))

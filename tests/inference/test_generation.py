@@ -138,12 +138,43 @@ def test_a_backward_model_reads_from_the_end(vocabulary):
         backward.stream("the")
 
 
+def test_a_stop_text_ends_what_a_backward_model_writes_to_the_left(vocabulary):
+    backward = build(vocabulary, direction="backward")
+    whole = backward("the dog", TextSampling(max_tokens=30, min_tokens=30))
+    left = whole.removesuffix("the dog")
+    stop = left[len(left) // 2 :][:2]
+    cut = backward("the dog", TextSampling(max_tokens=30, min_tokens=30, stop=[stop]))
+    assert cut == left.rpartition(stop)[2] + "the dog"
+
+
+def test_a_prompt_of_words_may_end_with_a_space():
+    generator = build(WordVocabulary.train(TEXTS, vocab_size=12))
+    text = generator("the", TextSampling(max_tokens=9, min_tokens=9))
+    assert generator("the ", TextSampling(max_tokens=9, min_tokens=9)) == text
+    streamed = generator.stream("the ", TextSampling(max_tokens=9, min_tokens=9))
+    assert "the " + "".join(streamed) == text
+
+
+def test_few_logits_at_a_time_score_the_same(generator, monkeypatch):
+    texts = ["the cat saw", "a dog ran to the cat saw the dog . " * 9]
+    expected = generator.log_probs(texts)
+    monkeypatch.setattr("nlp_rnn.inference.generation.LOGITS", 1)
+    for scored, values in zip(generator.log_probs(texts), expected):
+        torch.testing.assert_close(torch.tensor(scored), torch.tensor(values))
+
+
+def test_a_very_low_temperature_is_greedy(generator):
+    cold = TextSampling(max_tokens=9, temperature=1e-40, top_p=1.0)
+    assert generator("the", cold) == generator("the", TextSampling(max_tokens=9, top_k=1))
+
+
 @pytest.mark.parametrize(
     ("search", "message"),
     [
         (TextSampling(top_p=1.5), "top_p=1.5 is out of range"),
         (TextSampling(temperature=0.0), "temperature=0.0 is out of range"),
         (TextSampling(typical_p=0.0), "typical_p=0.0 is out of range"),
+        (TextSampling(seed=2**64), "seed 18446744073709551616 is out of range"),
         (TextSampling(max_tokens=0), "max_length=0 is out of range"),
         (TextBeamSearch(beam_size=2, num_samples=3), "nbest=3 is out of range"),
     ],

@@ -21,6 +21,23 @@ def test_adaptive_log_probabilities_are_normalised():
     torch.testing.assert_close(head(torch.randn(2, 3, 12)).exp().sum(2), torch.ones(2, 3))
 
 
+def test_every_cluster_has_a_gradient_whatever_the_targets():
+    head = AdaptiveSoftmax(12, 50, cutoffs=[10, 30])
+    nats = head.negative_log_likelihood(torch.randn(4, 12), torch.tensor([0, 3, 9, 9]))
+    nats.sum().backward()
+    assert all(each.grad is not None for each in head.parameters())
+
+
+@pytest.mark.parametrize("make", HEADS)
+def test_the_loss_in_bf16_is_near_that_in_fp32(make):
+    head, outputs, targets = make(), torch.randn(40, 12), torch.randint(50, (40,))
+    expected = head.negative_log_likelihood(outputs, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = head.negative_log_likelihood(outputs, targets)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, expected, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("cutoffs", [[0], [50], [20, 10], [10, 10]])
 def test_cutoffs_rise_within_the_vocabulary(cutoffs):
     with pytest.raises(InputError, match="have to rise between 0 and the vocabulary's 50"):

@@ -1,5 +1,6 @@
 """The command line of language modelling: perplexities and a paragraph at the end."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,8 @@ class LanguageModelCLI(TaskCLI):
         console.rule("a paragraph by the best checkpoint")
         console.print(generator("", TextSampling(min_tokens=100)), markup=False, highlight=False)
         console.rule()
-        score = float(callback.best_model_score)
-        console.print(f"best validation loss: {score:.4f} nats a token", highlight=False)
+        perplexity = math.exp(min(float(callback.best_model_score), 700.0))
+        console.print(f"best validation perplexity: {perplexity:.2f} a token", highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
     def predict(self, **kwargs: Any) -> None:
@@ -106,12 +107,12 @@ class LanguageModelCLI(TaskCLI):
             f"softmax in {model.softmax_precision}",
         ]
         cache, dynamic = model.cache, model.dynamic
-        if split == "test" and cache.size:
+        if cache.size:
             settings.append(
                 f"neural cache of {cache.size:,} steps, flatness {cache.flatness:g}, "
                 f"share {cache.share:g}"
             )
-        if split == "test" and dynamic.learning_rate:
+        if dynamic.learning_rate:
             settings.append(
                 f"dynamic evaluation at learning rate {dynamic.learning_rate:g}, decay "
                 f"{dynamic.decay:g}, clip {dynamic.clip:g}, in windows of {data.eval_window}"

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.sources import carve_end
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
 from nlp_rnn.data.tokenizer import EOS, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
@@ -28,15 +29,16 @@ class LanguageModelData(TaskData):
     Args:
         dataset: a Hub id, a local folder or file (also plain text), or ``topics`` (built in).
         column: the text.
-        validation: another data set for validation; else the split of ``dataset``, else rows
-            carved from train.
+        validation: another data set for validation; else the split of ``dataset``, else the last
+            tenth of train, for it is read in one piece, too.
         test: another data set for test, likewise; also what predict reads.
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space, whose
             ``<unk>`` is the unknown word.
         byte_fallback: SentencePiece spells unknown characters as bytes.
-        unit: what gets an end mark: every ``row`` of the data, a line of a text file; or every
-            ``document``, the rows between two blank ones.
+        unit: what gets an end mark, which counts as a word: every ``row`` of the data, a line of
+            a text file; or every ``document``, the rows between two blank ones, with their line
+            ends. Figures for WikiText and PTB are by row.
         direction: ``backward`` reads the text from its end to its start.
         batch_size: N in training, over all processes.
         window: T in training; several take turns in an order drawn for each epoch.
@@ -134,6 +136,13 @@ class LanguageModelData(TaskData):
             ids = torch.cat([ids[:-1].flip(0), ids[-1:]])
         return torch.cat([torch.tensor([EOS]), ids])
 
+    def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:
+        return carve_end(splits, blank="text" if self.unit == "document" else None)
+
+    def tokens(self, name: str) -> int:
+        """How many tokens of a split are predicted, the end marks included."""
+        return len(self.encoded(name).data.column("ids").combine_chunks().flatten())
+
     def size(self, name: str) -> TextSize:
         """How large the raw text of a split is."""
         units = self.encoded(name)
@@ -191,7 +200,7 @@ def _units(rows: list[str], unit: str) -> Iterator[str]:
     lines: list[str] = []
     for row in [*rows, ""]:
         if row.strip():
-            lines.append(row)
+            lines.append(row.removesuffix("\n"))
         elif lines:
             yield "\n".join(lines)
             lines = []

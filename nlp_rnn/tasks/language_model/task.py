@@ -41,10 +41,11 @@ class LanguageModelTask(Task):
         optimization: how it is updated.
         activation_regularization: alpha of AR, the mean square of the outputs (Merity et al. 2017).
         temporal_regularization: beta of TAR, the mean square of their steps.
-        head_precision: of the softmax alone, where most of the arithmetic is. ``bf16`` is fast on
-            a CPU that has the instructions, while its fp32 LSTM kernel remains in use.
-        cache: of test alone, see `NeuralCache`.
-        dynamic: of test alone, see `DynamicEvaluation`.
+        head_precision: of the softmax alone, where most of the arithmetic is: that of the trainer,
+            or ``bf16``, which is fast on a CPU that has the instructions, while its fp32 LSTM
+            kernel remains in use.
+        cache: of validate and test alone, see `NeuralCache`.
+        dynamic: of validate and test alone, see `DynamicEvaluation`.
 
     Raises:
         InputError: a negative weight of AR or TAR.
@@ -60,7 +61,7 @@ class LanguageModelTask(Task):
         optimization: Optimization = Optimization(),
         activation_regularization: float = 0.0,
         temporal_regularization: float = 0.0,
-        head_precision: Literal["fp32", "bf16"] = "fp32",
+        head_precision: Literal["trainer", "bf16"] = "trainer",
         cache: NeuralCache = NeuralCache(),
         dynamic: DynamicEvaluation = DynamicEvaluation(),
     ) -> None:
@@ -89,7 +90,7 @@ class LanguageModelTask(Task):
     @property
     def softmax_precision(self) -> str:
         """What logits are computed in, for people."""
-        return "bf16" if self.bf16_head else "the precision of the rest"
+        return "bf16" if self.bf16_head else str(self.trainer.precision)
 
     @property
     def generator(self) -> TextGenerator:
@@ -119,8 +120,16 @@ class LanguageModelTask(Task):
             loss = loss + self.temporal_regularization * outputs.float().diff(dim=1).square().mean()
         return loss
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        # A checkpoint is read before the network goes to its device.
+        self._state = tuple(part.to(self.device) for part in self._state)
+
     def on_validation_epoch_start(self) -> None:
-        self._begin(Reader(self.network, bf16_head=self.bf16_head))
+        if self.trainer.state.fn == "validate":
+            self.on_test_epoch_start()
+        else:
+            self._begin(Reader(self.network, bf16_head=self.bf16_head))
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         self._read(batch)
@@ -153,9 +162,9 @@ class LanguageModelTask(Task):
         checkpoint["carried_state"] = [self._gathered(part) for part in self._state]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        parts = [part.to(self.device) for part in checkpoint.get("carried_state", [])]
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        self._state = tuple(part[rank::world_size] for part in parts)
+        carried = checkpoint.get("carried_state", [])
+        self._state = tuple(part[rank::world_size] for part in carried)
 
     def _gathered(self, part: Tensor) -> Tensor:
         """The state of all streams, in their order, on every rank."""
@@ -185,7 +194,9 @@ class LanguageModelTask(Task):
         reduce = self.trainer.strategy.reduce
         nats = float(reduce(self._nats.to(self.device), reduce_op="sum"))
         tokens = int(reduce(torch.tensor(self._tokens, device=self.device), reduce_op="sum"))
-        self.results = perplexities(nats, tokens, self.data.size(split))
+        # Where a limit leaves part of the text unread, its words are taken to be like the others.
+        whole = self.data.tokens(split)
+        self.results = perplexities(nats / tokens * whole, whole, self.data.size(split))
         self.log(f"{prefix}_loss", nats / tokens, prog_bar=True)
         for name, value in self.results.items():
             self.log(f"{prefix}_{name}", value)

@@ -13,9 +13,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import TextGenerator
+from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
+from nlp_rnn.tasks.language_model.data import LanguageModelData, _units
+from nlp_rnn.tasks.language_model.task import LanguageModelTask
 
 SMALL = [
     "--network.vocab_size=27",
@@ -107,6 +111,9 @@ def test_cache_and_dynamic_evaluation_are_options_of_test(trained):
         ]
     ).model.results
     assert changed["token_perplexity"] != plain["token_perplexity"]
+    alone = LanguageModelCLI(["validate", f"--ckpt_path={trained}"]).model.results
+    cached = ["validate", f"--ckpt_path={trained}", "--model.cache.size=50"]
+    assert LanguageModelCLI(cached).model.results != alone
     assert changed["token_perplexity"] < 2 * plain["token_perplexity"]
 
 
@@ -199,7 +206,9 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
     [
         ["--data.tokenizer=word", "--network.vocab_size=16"],
         ["--data.unit=document", "--data.direction=backward"],
-        ["--network.tied=false", "--network.adaptive_cutoffs=[10]"],
+        ["--network.tied=false", "--network.adaptive_cutoffs=[10]", "--model.head_precision=bf16"],
+        ["--data.tokenizer=char", "--network.cell=rnn_tanh"],
+        ["--data.tokenizer=bpe", "--network.cell=gru"],
         ["--network.cell=rnn_relu", "--model.optimization.learning_rate=0.002"],
         ["--network.weight_dropout=0.2", "--network.type_dropout=0.1"],
         ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
@@ -210,6 +219,72 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
 def test_every_option_trains(folder, tmp_path, flags):
     cli = fit(folder, tmp_path, "--trainer.max_epochs=2", *flags)
     assert 1 < cli.model.results["token_perplexity"] < 25
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_a_loss_that_is_no_number_stops_before_the_update(folder, tmp_path, algorithm, monkeypatch):
+    step = LanguageModelTask.training_step
+
+    def spoilt(self, batch, batch_idx):
+        loss = step(self, batch, batch_idx)
+        return loss * float("nan") if self.global_step == 40 else loss
+
+    monkeypatch.setattr(LanguageModelTask, "training_step", spoilt)
+    flags = [f"--trainer.gradient_clip_algorithm={algorithm}", "--trainer.max_epochs=9"]
+    with pytest.raises(DivergedError, match=r"update 40: .* is nan"):
+        fit(folder, tmp_path, *flags)
+    saved = torch.load(tmp_path / "language_model/version_0/checkpoints/last.ckpt")
+    assert 0 < saved["global_step"] <= 40
+    assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+@pytest.mark.parametrize("flag", ["--data.batch_size=2", "--data.window=[6]"])
+def test_a_resume_inside_an_epoch_needs_the_same_windows(folder, tmp_path, flag, monkeypatch):
+    instantiate = LanguageModelCLI._instantiate_trainer
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            LanguageModelCLI,
+            "_instantiate_trainer",
+            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(5)]),
+        )
+        with pytest.raises(Stopped):
+            fit(folder, tmp_path)
+    stopped = tmp_path / "language_model/version_0/checkpoints/last.ckpt"
+    with pytest.raises(InputError, match="from the middle of an epoch of"):
+        fit(folder, tmp_path, f"--ckpt_path={stopped}", flag)
+
+
+def test_a_part_of_the_text_is_scored_as_a_part(trained):
+    whole = LanguageModelCLI(["test", f"--ckpt_path={trained}"]).model.results
+    part = LanguageModelCLI(
+        ["test", f"--ckpt_path={trained}", "--data.eval_window=4", "--trainer.limit_test_batches=5"]
+    ).model.results
+    assert part["word_perplexity"] == pytest.approx(whole["word_perplexity"], rel=0.3)
+
+
+def test_documents_are_the_rows_between_blank_ones(tmp_path):
+    rows = ["one two\n", "three\n", "", " \n", "four\n"]
+    units = list(_units(rows, "document"))
+    assert units == ["one two\nthree", "four"]
+    assert list(_units(rows, "row")) == rows
+    lines = [["red blue", "green"], ["blue"], ["green red"]] * 4
+    text = "\n\n".join("\n".join(each) for each in lines)
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.txt").write_text(text)
+    for direction in ("forward", "backward"):
+        data = LanguageModelData(
+            dataset=str(tmp_path),
+            tokenizer="word",
+            vocab_size=7,
+            unit="document",
+            direction=direction,
+        )
+        data.train_vocabulary()
+        read = data.vocabulary.decode(data.ids("test")[1:4].tolist()).split()
+        assert read == (["red", "blue", "green"] if direction == "forward" else ["red", "green"])
+        assert data.ids("test").tolist().count(EOS) == len(lines) + 1
+        assert data.ids("test")[-1] == EOS
+        assert data.tokens("test") == data.size("test").words == 4 * (3 + 1 + 2) + len(lines)
 
 
 @pytest.mark.slow
