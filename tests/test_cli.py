@@ -541,6 +541,20 @@ def test_classify_reads_columns(classifier_checkpoint, run, write):
     assert [json.loads(line)["text"] for line in outputs[0]] == REVIEWS
 
 
+def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, write):
+    long = "good " * 30_000  # beyond csv's own limit of a cell
+    for name, content, texts in (
+        ("a.tsv", 'review\tid\n"not closed\t1\ngood\t2\n', ['"not closed', "good"]),
+        ("a.csv", f"review\n{long}\n", [long]),
+        ("a.jsonl", '{"review": "good"}\n\n{"review": "bad"}\n', ["good", "bad"]),
+    ):
+        file = write(name, content)
+        flags = ["--input", file, "--column=review", "--jsonl"]
+        code, out, _ = run("classify", classifier_checkpoint, *flags)
+        assert code == 0
+        assert [json.loads(line)["text"] for line in out] == texts
+
+
 @pytest.mark.parametrize(
     ("name", "content", "flags", "message"),
     [

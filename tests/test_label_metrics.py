@@ -38,6 +38,15 @@ def test_the_temperature_that_was_lost_is_found_again(temperature):
     assert best_temperature(honest * temperature, fits) == pytest.approx(temperature, rel=0.05)
 
 
+@pytest.mark.parametrize("labels", [1, 2])
+def test_few_texts_that_are_all_right_leave_a_doubt(labels):
+    logits = torch.tensor([[4.0, -4.0], [-4.0, 4.0]]).repeat(12, 1)
+    fits = (logits > 0).float()
+    scores = logits / best_temperature(logits, fits if labels == 2 else fits.argmax(1))
+    probs = scores.sigmoid() if labels == 2 else scores.softmax(1)
+    assert float(probs.max()) == pytest.approx(1 - 0.5 / 25, abs=1e-3)
+
+
 def test_calibration_changes_no_label():
     logits = torch.randn(50, 4)
     targets = torch.randint(4, (50,))

@@ -85,10 +85,14 @@ def _column(path: Path, name: str) -> Iterator[str]:
             )
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+        except csv.Error as error:
+            raise InputError(f"{path} is no table: {error}") from error
 
 
 def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
     for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -99,7 +103,13 @@ def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
 
 
 def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
-    table = csv.DictReader(file, dialect="excel-tab" if path.suffix == ".tsv" else "excel")
+    csv.field_size_limit(2**31 - 1)  # texts may be long
+    # As in training: quotes of a .tsv are text.
+    table = (
+        csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if path.suffix == ".tsv"
+        else csv.DictReader(file)
+    )
     if name not in (table.fieldnames or []):
         present = ", ".join(table.fieldnames or ["nothing"])
         raise InputError(f"{path}: no column {name!r}; there are {present}")

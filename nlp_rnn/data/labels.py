@@ -36,19 +36,21 @@ class Labels:
 
         Args:
             cells: labels as they stand in the data; 1.0 is 1.
-            label_map: new names of some; None leaves texts out (a label, if they have several).
+            label_map: new names of some, which a config may give as numbers; None leaves texts out
+                (a label, if they have several).
             where: for errors, which split.
             option: for errors, how the label map is given.
 
         Raises:
             InputError: labels that are not among these, with how often they occur.
         """
+        names = {str(old): None if new is None else str(new) for old, new in label_map.items()}
         unknown: Counter[str] = Counter()
         found: list[list[int] | int | None] = []
         for cell in cells:
             parts = cell.split("|") if self.multi_label else [cell]
-            named = [part.split(".")[0] if _WHOLE.fullmatch(part) else part for part in parts]
-            mapped = [label_map.get(name, name) for name in named if name or not self.multi_label]
+            named = [self._known(part, names) for part in parts if part or not self.multi_label]
+            mapped = [names.get(name, name) for name in named]
             kept = [name for name in mapped if name is not None]
             unknown.update(name for name in kept if name not in self._numbers)
             numbers = sorted({self._numbers[name] for name in kept if name in self._numbers})
@@ -58,11 +60,18 @@ class Labels:
                 found.append(numbers[0] if numbers else None)
         if unknown:
             seen = ", ".join(f"{name!r} ({count})" for name, count in unknown.most_common(8))
+            wanted = ", ".join(f'"{name}"' for name in self.names)
             raise InputError(
-                f"{where}labels {seen} are none of network.labels {', '.join(self.names)}: name "
-                f"them with --network.labels, or rename or drop (null) them with {option}"
+                f"{where}labels {seen} are none of --network.labels '[{wanted}]': name them there, "
+                f"or rename or drop (null) them with {option}"
             )
         return found
+
+    def _known(self, cell: str, names: Mapping[str, str | None]) -> str:
+        """A cell as it is called here: numbers of a column with gaps come as 1.0."""
+        if cell in names or cell in self._numbers or not _WHOLE.fullmatch(cell):
+            return cell
+        return cell.split(".")[0]
 
     def tensor(self, targets: Sequence[list[int]] | Sequence[int]) -> Tensor:
         """Numbers (N,), or which labels fit (N, C) as 0 and 1."""

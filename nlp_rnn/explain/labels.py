@@ -24,14 +24,15 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
     Returns:
         A figure of its own, unknown to pyplot; shades are shares of a row, numbers are texts.
     """
-    size = 1.8 + 0.7 * len(labels)
+    size = min(1.8 + 0.7 * len(labels), 16.0)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shares = confusion / confusion.sum(1, keepdim=True).clamp_min(1)
     image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(labels)):
-        for column in range(len(labels)):
+    numbered = range(len(labels) if len(labels) <= 20 else 0)  # more would be too small to read
+    for row in numbered:
+        for column in numbered:
             color = "white" if shares[row, column] > 0.6 else "black"
             text = str(int(confusion[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=color)

@@ -30,8 +30,11 @@ from nlp_rnn.models.classifier import Classifier, Reading
 
 __all__ = ["Classification", "TextClassifier", "label_line"]
 
-WINDOW = 512
+WINDOW = 4096
 """Tokens that recurrent layers of one direction read at a time: memory stays bounded."""
+
+BATCH = 32_768
+"""Most tokens of texts that are read together, padding included."""
 
 LIMIT = 20_000
 """Tokens that layers of both directions can read; the rest of a text is left out."""
@@ -129,7 +132,8 @@ class TextClassifier:
 
         Args:
             texts: one or more; an empty one is classified like any other.
-            batch_size: texts that are read together; no matter for the result.
+            batch_size: most texts that are read together, fewer if they are long; no matter for
+                the result.
         """
         if isinstance(texts, str):
             return self([texts])[0]
@@ -148,8 +152,9 @@ class TextClassifier:
         with running(self.network, self.precision):
             for row in long:
                 found[row] = self._read_long(ids[row], row).float().cpu()
-            for start in range(0, len(rest), batch_size):
-                rows = rest[start : start + batch_size]
+            while rest:
+                most = max(1, min(batch_size, BATCH // len(ids[rest[0]])))  # the longest come first
+                rows, rest = rest[:most], rest[most:]
                 tokens, lengths = pad([ids[row] for row in rows])
                 found[rows] = self.network(*self._on_device(tokens, lengths)).float().cpu()
         return found

@@ -57,7 +57,8 @@ class Classifier(nn.Module):
         word_dropout: share of words that are blanked.
         dropout: locked dropout between the layers.
         weight_dropout: share of recurrent weights left out (Merity et al. 2018).
-        output_dropout: locked dropout on the recurrent layers' outputs.
+        output_dropout: locked dropout on the recurrent layers' outputs (the last state, which
+            ``last`` and ``concat`` pool, has ``head_dropout`` alone).
         head_dropout: dropout before the scores.
         layer_norm: normalise every layer's outputs.
         residual: add a layer's input to its output where the sizes agree.
@@ -101,15 +102,15 @@ class Classifier(nn.Module):
         }
         super().__init__()
         labels = list(labels)
-        if len(set(labels)) < len(labels) or len(labels) < (1 if multi_label else 2):
-            least = "one label" if multi_label else "two labels"
-            raise InputError(f"labels {labels}: give at least {least}, each once")
+        if len(set(labels)) < len(labels) or len(labels) < 2:
+            raise InputError(f"labels {labels}: give at least two labels, each once")
         if directions not in ("both", "forward", "apart"):
             raise InputError(f"directions {directions!r} is none of 'both', 'forward', 'apart'")
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             require(self.arguments[name] >= 1, f"{name} {self.arguments[name]}", "1 or more")
         for name in ("convolution", "characters", "head_size"):
             require(self.arguments[name] >= 0, f"{name} {self.arguments[name]}", "0 or more")
+        require(0 <= head_dropout < 1, f"head_dropout {head_dropout}", "0 to below 1")
         self.labels, self.multi_label = labels, multi_label
 
         def make_reader() -> _Reader:

@@ -46,6 +46,11 @@ def copy_language_model(
             + ", ".join(f"{n} is {theirs[n]} there and {ours[n]} here" for n in differing)
             + "; leave these arguments of the network out, and they are taken from there"
         )
+    if ours["residual"] and ours["embedding_size"] == ours["hidden_size"]:
+        raise InputError(
+            f"{path} cannot start a classifier: with residual layers as wide as the embedding, the "
+            "first one adds its input here and does not there"
+        )
     if ours["characters"] or ours["convolution"]:
         raise InputError(
             f"{path} does not fit: its layers read embeddings alone, so leave out "

@@ -59,6 +59,8 @@ class Task(LightningModule):
 
     def on_train_start(self) -> None:
         """After a resume: what is asked for now holds, not what the checkpoint had."""
+        for group, asked in zip(self.optimizers().param_groups, self.parameter_groups()):  # type: ignore[union-attr]
+            group["scale"] = asked.get("scale", 1.0)
         self.optimization.adopt(self.lr_schedulers())  # type: ignore[arg-type]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

@@ -99,13 +99,33 @@ class TaskData(LightningDataModule):
         Raises:
             InputError: there is no such split.
         """
-        if name in self._splits:
-            return self._splits[name]
+        if name not in self._splits:
+            other_columns = self.other_columns.get(name, self.columns)
+            self._splits[name] = self.load(name, self.columns, other_columns)
+        return self._splits[name]
+
+    def load(
+        self, name: str, columns: dict[str, str], other_columns: dict[str, str]
+    ) -> datasets.Dataset:
+        """Read a split.
+
+        Args:
+            name: of the split.
+            columns: new name to name in the main data set.
+            other_columns: the same for the split's other data set, if it has one.
+
+        Raises:
+            InputError: there is no such split.
+        """
         if other := self.others.get(name):
-            loaded = load_splits(other, columns=self.other_columns.get(name, self.columns))
-            found = loaded[name] if name in loaded else loaded["train"]
+            loaded = load_splits(other, columns=other_columns)
+            if name not in loaded and len(loaded) > 1:
+                raise InputError(
+                    f"{other} has no {name} split (it has {', '.join(loaded)}): name a file of it"
+                )
+            found = loaded[name] if name in loaded else next(iter(loaded.values()))
         else:
-            loaded = load_splits(self.dataset, columns=self.columns, streaming=self.streaming)
+            loaded = load_splits(self.dataset, columns=columns, streaming=self.streaming)
             if name in ("train", "validation") and not self.others.get("validation"):
                 loaded = self.carve(loaded)
             if name not in loaded:
@@ -116,7 +136,6 @@ class TaskData(LightningDataModule):
             found = loaded[name]
             if self.streaming and name != "train":
                 found = in_memory(found)
-        self._splits[name] = found
         return found
 
     def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:

@@ -32,11 +32,18 @@ def test_a_dropped_label_of_several_leaves_the_others():
     assert MANY.targets(["fear|joy"], {"fear": None}, **WHERE) == [[0]]
 
 
+def test_a_config_may_write_labels_as_numbers():
+    labels = Labels(["good", "2"], multi_label=False)
+    assert labels.targets(["0", "1", "2", "2.0"], {0: "good", 1: None}, **WHERE) == [0, None, 1, 1]
+    exact = Labels(["1.0", "2.0"], multi_label=False)
+    assert exact.targets(["1.0", "2.0"], {}, **WHERE) == [0, 1]
+
+
 @pytest.mark.parametrize("labels", [ONE, MANY])
 def test_unknown_labels_are_counted_in_one_line(labels):
     with pytest.raises(InputError) as error:
         labels.targets(["weird", "weird", "-1"], {}, **WHERE)
     message = str(error.value)
-    assert message.startswith("train, labels 'weird' (2), '-1' (1) are none of network.labels")
+    assert message.startswith("train, labels 'weird' (2), '-1' (1) are none of --network.labels")
     assert "--data.label_map" in message
     assert "\n" not in message

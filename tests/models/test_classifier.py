@@ -104,7 +104,8 @@ def test_log_probabilities_of_labels_that_exclude_each_other_sum_to_one():
     [
         ({"labels": ["a"]}, "at least two labels"),
         ({"labels": ["a", "b", "a"]}, "each once"),
-        ({"labels": [], "multi_label": True}, "at least one label"),
+        ({"labels": ["a"], "multi_label": True}, "at least two labels"),
+        ({"head_dropout": 1.0}, "head_dropout 1.0 is out of range"),
         ({"directions": "sideways"}, "sideways"),
         ({"hidden_size": 0}, "hidden_size 0"),
         ({"hidden_size": 7}, "halved"),

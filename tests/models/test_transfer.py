@@ -41,6 +41,14 @@ def test_what_does_not_fit_is_named(options, message):
         copy_language_model(source, classifier, path="lm.ckpt")
 
 
+def test_a_first_layer_that_would_add_its_input_is_refused():
+    sizes = {**SIZES, "embedding_size": 12, "hidden_size": 12, "residual": True}
+    with pytest.raises(InputError, match="the first one adds its input here and does not there"):
+        copy_language_model(
+            LanguageModel(**sizes), Classifier(**sizes, directions="forward"), path="lm.ckpt"
+        )
+
+
 def test_one_stack_has_no_place_for_a_second_model():
     classifier = Classifier(**SIZES, directions="forward")
     with pytest.raises(InputError, match=r"needs network\.directions 'apart', not 'forward'"):

@@ -1,12 +1,13 @@
 """The command line of classification: figures, a confusion matrix and a few texts at the end."""
 
 import re
+import sys
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import torch
+import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +19,7 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.explain.labels import confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
-from nlp_rnn.label_metrics import LabelScores, label_scores
+from nlp_rnn.label_metrics import label_scores
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.transfer import SHARED_ARGUMENTS
 from nlp_rnn.tasks.classify.data import ClassificationData
@@ -26,6 +27,9 @@ from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
 from nlp_rnn.tasks.cli import TaskCLI
 
 __all__ = ["ClassifyCLI"]
+
+MOST_LABELS = 20
+"""That a table of them is printed for; the picture takes more."""
 
 _NEGATION = re.compile(r"\b(not|no|never|nothing|hardly|\w+n't)\b", re.IGNORECASE)
 
@@ -43,12 +47,14 @@ class ClassifyCLI(TaskCLI):
     datamodule: ClassificationData
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
+        given = sys.argv[1:] if args is None else args
+        starts = any(each.split("=")[0] == "--model.pretrained" for each in given)
         super().__init__(
             task=ClassificationTask,
             data=ClassificationData,
             network=Classifier,
             links=("labels", "multi_label", "vocab_size"),
-            example=Path(__file__).with_name("opinions.yaml"),
+            example=Path(__file__).with_name("transfer.yaml" if starts else "opinions.yaml"),
             trainer_defaults={
                 "max_epochs": 10,
                 "gradient_clip_val": 1.0,
@@ -120,12 +126,11 @@ class ClassifyCLI(TaskCLI):
         targets = self.datamodule.targets("validation")
         logits = classifier.logits(texts)
         scores = label_scores(logits / classifier.temperature, targets)
-        self._print("Validation of the best checkpoint", scores, texts, targets)
+        seen = Evaluation(list(range(len(texts))), logits, targets, scores)
+        self._print("Validation of the best checkpoint", "validation", seen)
         self._print_examples(classifier, texts, targets)
         folder = Path(best).parent.parent
-        _draw(
-            folder, Evaluation(logits, targets, scores), classifier.labels, classifier.temperature
-        )
+        _draw(folder, seen, classifier.labels, classifier.temperature)
         console = Console()
         console.print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
@@ -152,7 +157,7 @@ class ClassifyCLI(TaskCLI):
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         batches: Any = self.trainer.predict(**kwargs)
         found = sorted((row for batch in batches for row in batch), key=itemgetter(0))
-        texts = self.datamodule.labelled("test")["text"][:]
+        texts = self.datamodule.texts_to_predict()
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("w", encoding="utf-8") as file:
             for row, label, probs in found:
@@ -165,8 +170,7 @@ class ClassifyCLI(TaskCLI):
         data, evaluation = self.datamodule, self.model.evaluation
         assert evaluation is not None
         data.warn_of_known_texts(split)
-        texts = data.labelled(split)["text"][:]
-        self._print(self.scored(split), evaluation.scores, texts, evaluation.targets)
+        self._print(self.scored(split), split, evaluation)
         raw = label_scores(evaluation.logits, evaluation.targets)
         Console().print(
             f"temperature {self.model.temperature:.2f}: calibration error "
@@ -175,11 +179,10 @@ class ClassifyCLI(TaskCLI):
             highlight=False,
         )
 
-    def _print(
-        self, title: str, scores: LabelScores, texts: Sequence[str], targets: Tensor
-    ) -> None:
+    def _print(self, title: str, split: str, evaluation: Evaluation) -> None:
         """Figures beside those of the baseline, and what was taken for what."""
-        baseline = label_scores(self.datamodule.baseline.scores(texts), targets)
+        scores, texts = evaluation.scores, self._texts(split, evaluation)
+        baseline = label_scores(self.datamodule.baseline.scores(texts), evaluation.targets)
         table = Table(title=f"{title}, {len(texts)} texts")
         for name in ("", "classifier", "TF-IDF + logistic regression"):
             table.add_column(name, justify="right" if name else "left")
@@ -192,8 +195,8 @@ class ClassifyCLI(TaskCLI):
             values = [f"{100 * getattr(each, name):.2f}" for each in (scores, baseline)]
             table.add_row(heading, *values)
         Console().print(table)
-        if scores.confusion is not None:
-            labels = self.datamodule.labels.names
+        labels = self.datamodule.labels.names
+        if scores.confusion is not None and len(labels) <= MOST_LABELS:
             table = Table(title="true label (down), predicted label (right)")
             for name in ("", *labels):
                 table.add_column(escape(name), justify="right" if name else "left")
@@ -223,21 +226,27 @@ class ClassifyCLI(TaskCLI):
         Console().print(table)
 
     def _print_top_losses(self, evaluation: Evaluation, count: int) -> None:
-        log_probs = self.model.network.log_probs(evaluation.logits / self.model.temperature)
-        probs, targets = log_probs.exp(), evaluation.targets
+        scores, targets = evaluation.logits / self.model.temperature, evaluation.targets
         if targets.dim() == 1:
-            cost = -log_probs.gather(1, targets.unsqueeze(1)).squeeze(1)
+            cost = F.cross_entropy(scores, targets, reduction="none")
         else:
-            cost = -torch.where(targets > 0, log_probs, torch.log1p(-probs)).sum(1)
-        texts = self.datamodule.labelled("test")["text"][:]
+            cost = F.binary_cross_entropy_with_logits(scores, targets, reduction="none").sum(1)
+        texts = self._texts("test", evaluation)
         table = Table(title=f"The {min(count, len(texts))} texts that cost most")
         for name in ("row", "text", "label", "predicted", "nats"):
             table.add_column(name, overflow="fold")
         for row in cost.argsort(descending=True)[:count].tolist():
-            likeliest = self.datamodule.labels.names[int(probs[row].argmax())]
+            likeliest = self.datamodule.labels.names[int(scores[row].argmax())]
             name, nats = self._name(targets[row]), f"{cost[row]:.2f}"
-            table.add_row(str(row + 1), escape(texts[row]), name, escape(likeliest), nats)
+            table.add_row(
+                str(evaluation.rows[row] + 1), escape(texts[row]), name, escape(likeliest), nats
+            )
         Console().print(table)
+
+    def _texts(self, split: str, evaluation: Evaluation) -> list[str]:
+        """The texts that were evaluated."""
+        texts = self.datamodule.labelled(split)["text"][:]
+        return [texts[row] for row in evaluation.rows]
 
     def _name(self, target: Tensor) -> str:
         names = self.datamodule.labels.names

@@ -48,12 +48,12 @@ class Texts(NamedTuple):
     Attributes:
         rows: their numbers in the split.
         texts: N texts.
-        targets: as in `Batch`.
+        targets: as in `Batch`; None to predict.
     """
 
     rows: list[int]
     texts: list[str]
-    targets: Tensor
+    targets: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,22 @@ class LabelledText:
         dataset: a Hub id, a local folder or file; empty for the split of the main data set.
         text: the column with the text.
         label: the column with the label.
-        label_map: new names of labels in this data set; null leaves rows out.
+        label_map: new names of labels in this split; null leaves rows out. `{}` has none.
+
+    Raises:
+        InputError: columns without a data set.
     """
 
     dataset: str = ""
     text: str = ""
     label: str = ""
     label_map: dict[str, str | None] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.text or self.label) and not self.dataset:
+            raise InputError(
+                "text and label of a split name columns of its own data set: give its dataset, too"
+            )
 
 
 class ClassificationData(TaskData):
@@ -82,13 +91,15 @@ class ClassificationData(TaskData):
         text: the column with the text.
         label: the column with the label: text, a number, a class; for several labels at once a
             list, or text with ``|`` between them.
-        label_map: new names of labels; null leaves their rows out.
+        label_map: new names of labels; null leaves their rows out (if a text has several labels,
+            leaves out the label).
         validation: another data set for validation; else the split of ``dataset``, else rows
             carved from train.
         test: another data set for test, likewise.
         labels: wanted labels, in order (set by ``network.labels``).
         multi_label: set by ``network.multi_label``.
-        pretrained: a language model whose vocabulary is used (set by ``model.pretrained``).
+        pretrained: a language model whose vocabulary is used instead of what the following four
+            arguments say (set by ``model.pretrained``).
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space.
         words: a file with a word a line for the tokenizer ``word``, instead of those of the
@@ -180,10 +191,9 @@ class ClassificationData(TaskData):
             InputError: no such split, or a label that is neither wanted nor mapped to one that is.
         """
         if name not in self._labelled:
-            own = {"validation": self.validation, "test": self.test}.get(name)
-            elsewhere = own is not None and bool(own.dataset)
-            label_map = own.label_map if own and elsewhere else self.label_map
-            option = f"--data.{name}.label_map" if elsewhere else "--data.label_map"
+            own = {"validation": self.validation, "test": self.test}.get(name, LabelledText())
+            label_map = self.label_map if own.label_map is None else own.label_map
+            option = f"--data.{name}.label_map" if own.dataset else "--data.label_map"
             rows = self.split(name)
             targets = self.labels.targets(
                 rows["label"][:], label_map or {}, where=f"{name}, ", option=option
@@ -229,13 +239,18 @@ class ClassificationData(TaskData):
         )
 
     def val_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader("validation")
+        return self._eval_loader(self.labelled("validation")["text"][:], self.targets("validation"))
 
     def test_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader("test")
+        return self._eval_loader(self.labelled("test")["text"][:], self.targets("test"))
 
     def predict_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader("test")
+        return self._eval_loader(self.texts_to_predict(), None)
+
+    def texts_to_predict(self) -> list[str]:
+        """Every text of the test split, whether it has a label or not."""
+        texts = self.load("test", {"text": self.text}, {"text": self.test.text or self.text})
+        return list(texts["text"][:])
 
     def state_dict(self) -> dict[str, Any]:
         """All that makes a checkpoint stand alone, and where training is in the data."""
@@ -332,9 +347,11 @@ class ClassificationData(TaskData):
             order += rows * again + rng.sample(rows, rest)
         return order
 
-    def _eval_loader(self, name: str) -> DataLoader[Texts]:
-        rows, targets = self.labelled(name), self.targets(name)
-        texts = rows["text"][:]
+    def _eval_loader(self, texts: list[str], targets: Tensor | None) -> DataLoader[Texts]:
+        def take(rows: list[int]) -> Texts:
+            chosen = None if targets is None else targets[rows]
+            return Texts(rows, [texts[row] for row in rows], chosen)
+
         rank, world_size = self.ranks
         return DataLoader(
             range(len(texts)),  # type: ignore[arg-type]
@@ -345,7 +362,7 @@ class ClassificationData(TaskData):
                 rank=rank,
                 world_size=world_size,
             ),
-            collate_fn=lambda chosen: Texts(chosen, [texts[i] for i in chosen], targets[chosen]),
+            collate_fn=take,
         )
 
 

@@ -51,8 +51,11 @@ class LabelLoss:
         if self.class_weights == "none":
             return None
         if self.class_weights == "balanced":
-            counts = counts.clamp_min(1)
-            return (rows - counts) / counts if multi_label else rows / (len(counts) * counts)
+            some = counts.clamp_min(1)
+            if multi_label:
+                return (rows - counts).clamp_min(1) / some
+            # A label that no text has gets none of the smoothed probability either.
+            return (rows / (len(counts) * some)).where(counts > 0, 0.0)
         if len(self.class_weights) != len(counts):
             raise InputError(
                 f"loss.class_weights has {len(self.class_weights)} weights for {len(counts)} "
@@ -69,7 +72,7 @@ class LabelLoss:
         if not self.focal_gamma:
             return nats
         chosen = scores.softmax(1).gather(1, targets.unsqueeze(1)).squeeze(1)
-        return nats * (1 - chosen) ** self.focal_gamma
+        return nats * _rest(chosen) ** self.focal_gamma
 
     def of_many(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Of labels on their own: logits and which fit, both (N, C) -> mean nats a label (N,)."""
@@ -80,5 +83,10 @@ class LabelLoss:
         )
         if self.focal_gamma:
             right = torch.where(targets > 0, scores.sigmoid(), (-scores).sigmoid())
-            nats = nats * (1 - right) ** self.focal_gamma
+            nats = nats * _rest(right) ** self.focal_gamma
         return nats.mean(1)
+
+
+def _rest(probs: Tensor) -> Tensor:
+    """1 - p, kept from 0, where a root has no gradient."""
+    return (1 - probs).clamp_min(1e-6)

@@ -3,7 +3,6 @@
 N batch, C classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from nlp_rnn.data.vectors import load_vectors
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.inference import TextClassifier
-from nlp_rnn.inference.networks import build_network
+from nlp_rnn.inference.networks import build_network, unreadable
 from nlp_rnn.label_metrics import LabelScores, best_temperature, label_scores
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.language_model import LanguageModel
@@ -36,11 +35,13 @@ class Evaluation:
     """What an evaluation saw, in the order of the data.
 
     Attributes:
+        rows: of the split, fewer than all of them under a limit of batches.
         logits: (N, C), not calibrated.
         targets: classes (N,), or which labels fit (N, C).
         scores: figures of the calibrated logits.
     """
 
+    rows: list[int]
     logits: Tensor
     targets: Tensor
     scores: LabelScores
@@ -90,6 +91,8 @@ class ClassificationTask(Task):
         require(unfreeze_every >= 0, f"unfreeze_every {unfreeze_every}", "0 (off) or more epochs")
         if pretrained_backward and not pretrained:
             raise InputError("pretrained_backward is beside pretrained, not alone: give both")
+        if pretrained and vectors:
+            raise InputError("pretrained brings an embedding, and so do vectors: give one of both")
         self.loss = loss
         self.pretrained = pretrained
         self.pretrained_backward = pretrained_backward
@@ -99,7 +102,7 @@ class ClassificationTask(Task):
         self.temperature = 1.0
         self.evaluation: Evaluation | None = None
         self._class_weights: Tensor | None = None
-        self._seen: list[tuple[int, Tensor, Tensor]] = []
+        self._seen: list[tuple[list[int], Tensor, Tensor]] = []
 
     @property
     def data(self) -> ClassificationData:
@@ -172,10 +175,10 @@ class ClassificationTask(Task):
         return [(row, each.label, each.probabilities) for row, each in zip(batch.rows, found)]
 
     def on_validation_epoch_end(self) -> None:
-        logits, targets = self._gathered()
+        rows, logits, targets = self._gathered()
         if self.trainer.state.fn == "fit":  # else it would be fitted to what it is judged by
             self.temperature = best_temperature(logits, targets)
-        self._end("val", logits, targets)
+        self._end("val", rows, logits, targets)
 
     def on_test_epoch_end(self) -> None:
         self._end("test", *self._gathered())
@@ -226,7 +229,8 @@ class ClassificationTask(Task):
             raise InputError(
                 f"{path} has another vocabulary than {self.pretrained}: train both on the same text"
             )
-        source = build_network(LanguageModel, checkpoint, "cpu")
+        with unreadable(path, "language model"):
+            source = build_network(LanguageModel, checkpoint, "cpu")
         copy_language_model(source, self.network, path=path, backward=backward)
 
     def _copy_vectors(self, name: str) -> None:
@@ -248,24 +252,25 @@ class ClassificationTask(Task):
         rank_zero_info(f"vectors for {len(known.words)} of {len(words)} words from {name}")
 
     def _read(self, batch: Texts) -> None:
-        logits = self.classifier.logits(batch.texts)
-        self._seen += zip(batch.rows, logits, batch.targets.cpu())
+        assert batch.targets is not None
+        self._seen.append((batch.rows, self.classifier.logits(batch.texts), batch.targets.cpu()))
 
-    def _gathered(self) -> tuple[Tensor, Tensor]:
-        """Logits and targets of all processes, in the order of the data."""
+    def _gathered(self) -> tuple[list[int], Tensor, Tensor]:
+        """Row numbers, logits and targets of all processes, in the order of the data."""
         seen = self._seen
         self._seen = []
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, seen)
             seen = sum(parts, [])
-        rows: dict[int, Sequence[Tensor]] = {row: rest for row, *rest in seen}
-        logits, targets = zip(*(rows[row] for row in sorted(rows)))
-        return torch.stack(logits), torch.stack(targets)
+        chosen, logits, targets = zip(*seen)
+        rows = torch.tensor(sum(chosen, []))
+        order = rows.argsort()
+        return rows[order].tolist(), torch.cat(logits)[order], torch.cat(targets)[order]
 
-    def _end(self, prefix: str, logits: Tensor, targets: Tensor) -> None:
+    def _end(self, prefix: str, rows: list[int], logits: Tensor, targets: Tensor) -> None:
         scores = label_scores(logits / self.temperature, targets)
-        self.evaluation = Evaluation(logits, targets, scores)
+        self.evaluation = Evaluation(rows, logits, targets, scores)
         for name in ("loss", "accuracy", "macro_f1", "macro_recall", "calibration_error"):
             self.log(f"{prefix}_{name}", getattr(scores, name), prog_bar=name == "accuracy")
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:

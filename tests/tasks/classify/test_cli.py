@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from nlp_rnn import TextClassifier
 from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.data.batching import TokenBatches
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.classify.cli import ClassifyCLI
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
@@ -84,6 +86,49 @@ def test_predict_writes_a_line_per_row(trained, folder, tmp_path):
     assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
     with pytest.raises(InputError, match=r"labels\.tsv exists"):
         quiet("predict", f"--ckpt_path={trained}", f"--output={tmp_path}/labels.tsv")
+
+
+def test_predict_needs_no_labels_and_leaves_none_out(trained, tmp_path):
+    (tmp_path / "new.csv").write_text("text\nthe film is good\nthe film is long\n")
+    output = tmp_path / "labels.tsv"
+    flags = [f"--data.test.dataset={tmp_path}/new.csv", '--data.test.label_map={"neutral": null}']
+    quiet("predict", f"--ckpt_path={trained}", f"--output={output}", *flags)
+    assert [line.split("\t")[0] for line in output.read_text().splitlines()] == [
+        "positive",
+        "neutral",
+    ]
+
+
+def test_a_split_of_the_main_data_may_have_a_label_map_of_its_own(trained, capsys):
+    quiet("test", f"--ckpt_path={trained}", '--data.test.label_map={"neutral": null}')
+    whole = TextClassifier.from_checkpoint(trained)
+    shown = capsys.readouterr().out
+    assert "24 texts" not in shown
+    assert whole.labels == ["negative", "neutral", "positive"]
+
+
+def test_a_limit_of_batches_scores_what_was_read(trained, monkeypatch, capsys):
+    make = TokenBatches.__init__
+    monkeypatch.setattr(
+        TokenBatches,
+        "__init__",
+        lambda self, lengths, **options: make(
+            self, lengths, **{**options, "tokens_per_batch": 160}
+        ),
+    )
+    cli = quiet(
+        "test", f"--ckpt_path={trained}", "--trainer.limit_test_batches=2", "--top_losses=2"
+    )
+    rows = cli.model.evaluation.rows
+    assert 2 <= len(rows) < 24
+    assert f"{len(rows)} texts" in capsys.readouterr().out
+
+
+def test_another_data_set_is_searched_for_the_split(trained, folder, tmp_path):
+    for name in ("train", "validation"):
+        shutil.copy(folder / f"{name}.csv", tmp_path)
+    with pytest.raises(InputError, match=r"has no test split \(it has .*train"):
+        quiet("test", f"--ckpt_path={trained}", f"--data.test.dataset={tmp_path}")
 
 
 class _CtrlC(Callback):
@@ -256,6 +301,23 @@ def test_a_language_model_is_a_start_and_not_needed_after(folder, language_model
     )
 
 
+def test_from_a_fresh_project_to_a_fine_tuned_classifier_in_two_commands(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    quick = [
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.max_epochs=1",
+        "--trainer.limit_train_batches=3",
+    ]
+    LanguageModelCLI(["fit", *quick])
+    start = "--model.pretrained=runs/language_model/version_0/checkpoints/best.ckpt"
+    cli = ClassifyCLI(["fit", start, *quick])
+    assert cli.model.network.arguments["vocab_size"] == 2000
+    assert "negative" in capsys.readouterr().out
+
+
 def test_two_language_models_read_from_both_ends(folder, language_models, tmp_path):
     forward, backward = language_models
     flags = [
@@ -320,7 +382,7 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--network.labels=[a,b]"], "labels .* are none of network.labels a, b"),
+        (["--network.labels=[a,b]"], "labels .* are none of --network.labels"),
         (['--data.label_map={"neutral": "meh"}'], "labels 'meh'"),
         (["--data.label=stars"], "no column 'stars'; there are text, label"),
         (

@@ -34,6 +34,20 @@ def test_balanced_weights_give_every_label_the_same_say():
     torch.testing.assert_close(several * counts, 10 - counts)
 
 
+def test_a_label_that_no_text_has_or_all_have():
+    loss = LabelLoss(class_weights="balanced")
+    assert loss.weights(torch.tensor([4.0, 6.0, 0.0]), 10, multi_label=False)[2] == 0
+    assert loss.weights(torch.tensor([10.0, 0.0]), 10, multi_label=True).min() > 0
+
+
+def test_focus_has_a_gradient_where_all_is_known():
+    sure = torch.tensor([[80.0, -80.0]], requires_grad=True)
+    loss = LabelLoss(focal_gamma=0.5)
+    loss.of_one(sure, torch.tensor([0]), None).sum().backward()
+    loss.of_many(sure, torch.tensor([[1.0, 0.0]]), None).sum().backward()
+    assert sure.grad.isfinite().all()
+
+
 def test_weights_of_ones_own():
     loss = LabelLoss(class_weights=[1.0, 2.0, 3.0])
     weights = loss.weights(torch.ones(3), 3, multi_label=False)
