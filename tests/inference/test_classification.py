@@ -6,6 +6,7 @@ from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.inference import classification
 from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.modules.convolution import spellings
 
 WORDS = ["good", "bad", "not", "film", "the", "is"]
 TEXTS = ["the film is good", "bad", "", "not good not bad", "film " * 30]
@@ -19,15 +20,32 @@ def vocabulary():
 def build(vocabulary, **options):
     torch.manual_seed(0)
     sizes = {"vocab_size": vocabulary.vocab_size, "embedding_size": 8, "hidden_size": 8}
-    return TextClassifier(Classifier(**{**sizes, **options}), vocabulary)
+    network = Classifier(**{**sizes, **options})
+    for reader in network.readers:
+        if reader.characters is not None:
+            reader.characters.spellings.copy_(
+                spellings(vocabulary.pieces(range(vocabulary.vocab_size)))
+            )
+    return TextClassifier(network, vocabulary)
 
 
-def test_a_list_keeps_its_order_whatever_the_batch(vocabulary):
-    classifier = build(vocabulary)
+@pytest.mark.parametrize("characters", [0, 3])
+def test_a_list_keeps_its_order_whatever_the_batch(vocabulary, characters, monkeypatch):
+    classifier = build(vocabulary, characters=characters)
     together = classifier.logits(TEXTS)
     for row, text in enumerate(TEXTS):
         torch.testing.assert_close(classifier.logits([text])[0], together[row])
     torch.testing.assert_close(classifier.logits(TEXTS, batch_size=2), together)
+    sizes = []
+    read = classifier.network.forward
+    monkeypatch.setattr(
+        classifier.network, "forward", lambda *batch: sizes.append(batch[0].numel()) or read(*batch)
+    )
+    monkeypatch.setattr(classification, "BATCH", 16)
+    torch.testing.assert_close(classifier.logits(TEXTS), together)
+    assert len(sizes) > 1
+    assert sum(size > 24 for size in sizes) == 1  # of 16 and rounding: a text that is longer
+    sizes.clear()
     assert classifier(TEXTS)[0] == classifier(TEXTS[0])
     assert classifier([]) == []
 

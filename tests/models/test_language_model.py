@@ -41,6 +41,25 @@ def test_every_parameter_gets_a_gradient(kind):
         assert not parameter.requires_grad or parameter.grad is not None, name
 
 
+def test_every_layer_drops_recurrent_weights():
+    for number in range(3):
+        model = LanguageModel(
+            **SIZES,
+            num_layers=3,
+            weight_dropout=0.5,
+            embedding_dropout=0,
+            dropout=0,
+            output_dropout=0,
+        )
+        layers = [*model.decoder.lower.layers, *model.decoder.upper.layers]
+        assert len(layers) == 3
+        for other, layer in enumerate(layers):
+            if other != number:
+                torch.nn.init.zeros_(layer.weight_hh_l0)  # nothing to drop
+        outputs = [model(torch.arange(20).view(1, 20), model.zero_state(1))[1] for _ in range(2)]
+        assert not torch.allclose(*outputs)
+
+
 def test_arguments_rebuild_it():
     model = LanguageModel(**SIZES, tied=False, adaptive_cutoffs=(8, 16))
     again = LanguageModel(**model.arguments)
