@@ -185,7 +185,7 @@ class TestStreamLoader:
     def test_resumes_exactly_after_every_step(self, batches):
         whole, end = train(StreamLoader(batches(), collate_fn=list), None, -1)
         assert whole == numbers(batches(), 0) + numbers(batches(), 1)
-        assert end == {"epoch": 2, "position": 0}
+        assert end == {"epoch": 2, "position": 0, "length": None}
         for steps in range(1, len(whole)):
             before, state = train(StreamLoader(batches(), collate_fn=list), None, steps)
             after, _ = train(StreamLoader(batches(), collate_fn=list), state, -1)
@@ -195,7 +195,7 @@ class TestStreamLoader:
         whole, _ = train(StreamLoader(batches(), collate_fn=list), None, -1)
         loader = StreamLoader(batches(), collate_fn=list, num_workers=2)
         before, state = train(loader, None, 5)
-        assert state == {"epoch": 0, "position": 5}
+        assert state == {"epoch": 0, "position": 5, "length": None}
         after, _ = train(StreamLoader(batches(), collate_fn=list, num_workers=1), state, -1)
         assert before + after == whole
 
