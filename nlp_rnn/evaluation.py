@@ -121,7 +121,7 @@ class Reader:
         with (
             torch.inference_mode(False),
             torch.set_grad_enabled(learns),
-            torch.backends.cudnn.flags(enabled=not learns),
+            torch.backends.cudnn.flags(enabled=False) if learns else contextlib.nullcontext(),
         ):
             inputs, following = window.inputs.clone(), window.following.clone()
             if window.first:

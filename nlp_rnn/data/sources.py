@@ -106,12 +106,11 @@ def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) ->
     return DatasetDict({**splits, **carved})
 
 
-def carve_end(splits: DatasetDict, *, share: float = 0.1, blank: str | None = None) -> DatasetDict:
-    """Moves the end of `train` to a new split `validation`: for text that is read in one piece.
+def carve_end(splits: DatasetDict, *, blank: str | None = None) -> DatasetDict:
+    """Moves the last tenth of `train` to a new split `validation`: for text read in one piece.
 
     Args:
         splits: As for `carve_validation`.
-        share: Of the rows, at most.
         blank: Begin right behind a row in which this column is blank, if there is one.
 
     Raises:
@@ -120,7 +119,7 @@ def carve_end(splits: DatasetDict, *, share: float = 0.1, blank: str | None = No
     if "validation" in splits:
         return splits
     train = _carvable(splits)
-    begin = len(train) - int(share * len(train))
+    begin = len(train) - len(train) // 10
     if blank is not None:
         rows = train[blank][begin - 1 : -1]
         begin += next((n for n, row in enumerate(rows) if not row.strip()), 0)

@@ -205,7 +205,7 @@ def _stretches(texts: Iterable[str]) -> Iterator[str]:
     """Yields the texts in stretches that are short enough, without white space around them.
 
     Unigram training would take a space that ends a stretch for a piece of great use, and leave it
-    apart from the words after it, too: a seventh more tokens for WikiText-2.
+    apart from the words after it, too: an eighth more tokens for WikiText-2.
     """
     for text in texts:
         for stretch in _STRETCH.findall(text):

@@ -9,9 +9,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-__all__ = ["confusion_figure", "reliability_figure"]
+__all__ = ["MOST_LABELS", "confusion_figure", "reliability_figure"]
 
 BINS = 10
+MOST_LABELS = 20
+"""That there is room for the numbers of."""
 
 
 def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
@@ -30,7 +32,7 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     shares = confusion / confusion.sum(1, keepdim=True).clamp_min(1)
     image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    numbered = range(len(labels) if len(labels) <= 20 else 0)  # more would be too small to read
+    numbered = range(len(labels) if len(labels) <= MOST_LABELS else 0)
     for row in numbered:
         for column in numbered:
             color = "white" if shares[row, column] > 0.6 else "black"

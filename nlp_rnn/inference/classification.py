@@ -152,9 +152,11 @@ class TextClassifier:
         with running(self.network, self.precision):
             for row in long:
                 found[row] = self._read_long(ids[row], row).float().cpu()
-            while rest:
-                most = max(1, min(batch_size, BATCH // len(ids[rest[0]])))  # the longest come first
-                rows, rest = rest[:most], rest[most:]
+            done = 0
+            while done < len(rest):
+                most = max(1, min(batch_size, BATCH // len(ids[rest[done]])))  # longest first
+                rows = rest[done : done + most]
+                done += most
                 tokens, lengths = pad([ids[row] for row in rows])
                 found[rows] = self.network(*self._on_device(tokens, lengths)).float().cpu()
         return found

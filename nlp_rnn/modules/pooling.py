@@ -88,7 +88,8 @@ class _Last(nn.Module):
 class _Mean(nn.Module):
     def forward(self, encoded: Encoded, before: Pooled | None) -> Pooled:
         real = encoded.outputs.masked_fill(~encoded.mask.unsqueeze(2), 0)
-        total = real.sum(1, dtype=torch.float32)  # bf16 would lose the later ones of many
+        # A sum in bf16 would lose the later ones of many.
+        total = real.sum(1, dtype=torch.promote_types(real.dtype, torch.float32))
         count = encoded.mask.sum(1, keepdim=True)
         return (total + before[0], count + before[1]) if before else (total, count)
 

@@ -32,7 +32,7 @@ from nlp_rnn.tasks.base import DivergedError, Task
 from nlp_rnn.tasks.data import TaskData
 from nlp_rnn.tasks.saving import DurableCheckpointIO
 
-__all__ = ["TaskCLI", "run"]
+__all__ = ["TaskCLI", "has_option", "run"]
 
 
 _TRAINER_DEFAULTS = {
@@ -84,7 +84,7 @@ class TaskCLI(LightningCLI):
         self.mode = mode
         self.callbacks = callbacks
         given = list(sys.argv[1:] if args is None else args)
-        if given[:1] == ["fit"] and not _names(given, "-c", "--config", "--data.dataset"):
+        if given[:1] == ["fit"] and not has_option(given, "-c", "--config", "--data.dataset"):
             resumed = Path(_value(given, "--ckpt_path") or "")
             config = _config_of(resumed, task.name) if resumed.is_file() else example
             given[1:1] = ["--config", str(config)]
@@ -261,7 +261,8 @@ def _stop(message: str, code: int) -> None:
     raise SystemExit(code)
 
 
-def _names(args: Sequence[str], *options: str) -> bool:
+def has_option(args: Sequence[str], *options: str) -> bool:
+    """Whether a command line names one of the options."""
     return any(arg.split("=")[0] in options for arg in args)
 
 

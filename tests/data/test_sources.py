@@ -298,12 +298,10 @@ class TestCarveValidation:
     def test_the_end_begins_with_a_document(self):
         rows = ["a", "b", ""] * 20 + ["c"] * 40
         splits = DatasetDict(train=Dataset.from_dict({"text": rows[::-1]}))
-        carved = carve_end(
-            splits, share=0.2, blank="text"
-        )  # row 80 is in a document, 82 begins one
+        carved = carve_end(splits, blank="text")  # row 90 is within a document, row 92 begins one
         assert carved["train"]["text"][-1] == ""
         assert carved["validation"]["text"][:2] == ["b", "a"]
-        assert len(carved["train"]) == 80
+        assert len(carved["train"]) == 92
         whole = DatasetDict(train=Dataset.from_dict({"text": ["c"] * 100}))
         assert len(carve_end(whole, blank="text")["validation"]) == 10
         with pytest.raises(InputError, match="10 rows"):

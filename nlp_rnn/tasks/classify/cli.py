@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.errors import InputError
-from nlp_rnn.explain.labels import confusion_figure, reliability_figure
+from nlp_rnn.explain.labels import MOST_LABELS, confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
 from nlp_rnn.label_metrics import label_scores
@@ -24,12 +24,9 @@ from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.transfer import SHARED_ARGUMENTS
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
-from nlp_rnn.tasks.cli import TaskCLI
+from nlp_rnn.tasks.cli import TaskCLI, has_option
 
 __all__ = ["ClassifyCLI"]
-
-MOST_LABELS = 20
-"""That a table of them is printed for; the picture takes more."""
 
 _NEGATION = re.compile(r"\b(not|no|never|nothing|hardly|\w+n't)\b", re.IGNORECASE)
 
@@ -48,7 +45,7 @@ class ClassifyCLI(TaskCLI):
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
         given = sys.argv[1:] if args is None else args
-        starts = any(each.split("=")[0] == "--model.pretrained" for each in given)
+        starts = has_option(given, "--model.pretrained")
         super().__init__(
             task=ClassificationTask,
             data=ClassificationData,
@@ -157,11 +154,10 @@ class ClassifyCLI(TaskCLI):
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         batches: Any = self.trainer.predict(**kwargs)
         found = sorted((row for batch in batches for row in batch), key=itemgetter(0))
-        texts = self.datamodule.texts_to_predict()
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("w", encoding="utf-8") as file:
-            for row, label, probs in found:
-                whole = texts[row] if output.suffix == ".jsonl" else None
+            for _, text, label, probs in found:
+                whole = text if output.suffix == ".jsonl" else None
                 file.write(f"{label_line(label, probs, text=whole)}\n")
         Console().print(f"{len(found)} labels written to {output}", highlight=False)
 

@@ -193,7 +193,8 @@ class ClassificationData(TaskData):
         if name not in self._labelled:
             own = {"validation": self.validation, "test": self.test}.get(name, LabelledText())
             label_map = self.label_map if own.label_map is None else own.label_map
-            option = f"--data.{name}.label_map" if own.dataset else "--data.label_map"
+            elsewhere = own.dataset or own.label_map is not None
+            option = f"--data.{name}.label_map" if elsewhere else "--data.label_map"
             rows = self.split(name)
             targets = self.labels.targets(
                 rows["label"][:], label_map or {}, where=f"{name}, ", option=option
@@ -245,12 +246,9 @@ class ClassificationData(TaskData):
         return self._eval_loader(self.labelled("test")["text"][:], self.targets("test"))
 
     def predict_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader(self.texts_to_predict(), None)
-
-    def texts_to_predict(self) -> list[str]:
-        """Every text of the test split, whether it has a label or not."""
-        texts = self.load("test", {"text": self.text}, {"text": self.test.text or self.text})
-        return list(texts["text"][:])
+        # Every text of the test split, whether it has a label or not.
+        rows = self.load("test", {"text": self.text}, {"text": self.test.text or self.text})
+        return self._eval_loader(rows["text"][:], None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that makes a checkpoint stand alone, and where training is in the data."""

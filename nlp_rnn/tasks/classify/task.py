@@ -169,10 +169,15 @@ class ClassificationTask(Task):
     def test_step(self, batch: Texts, batch_idx: int) -> None:
         self._read(batch)
 
-    def predict_step(self, batch: Texts, batch_idx: int) -> list[tuple[int, str, dict[str, float]]]:
-        """Row number, label and the probability of every label."""
+    def predict_step(
+        self, batch: Texts, batch_idx: int
+    ) -> list[tuple[int, str, str, dict[str, float]]]:
+        """Row number, text, label and the probability of every label."""
         found = self.classifier(batch.texts)
-        return [(row, each.label, each.probabilities) for row, each in zip(batch.rows, found)]
+        return [
+            (row, text, each.label, each.probabilities)
+            for row, text, each in zip(batch.rows, batch.texts, found)
+        ]
 
     def on_validation_epoch_end(self) -> None:
         rows, logits, targets = self._gathered()

@@ -129,9 +129,7 @@ class LanguageModelData(TaskData):
 
     def ids(self, name: str) -> Tensor:
         """A split as one text: an end mark to start from, then every unit with its end mark."""
-        units = self.encoded(name)
-        column = units.data.column("ids").combine_chunks().flatten()
-        ids = torch.from_numpy(column.to_numpy(zero_copy_only=False).copy()).long()
+        ids = torch.from_numpy(self._column(name).to_numpy(zero_copy_only=False).copy()).long()
         if self.direction == "backward":  # The end mark of a unit stands where reading it ends.
             ids = torch.cat([ids[:-1].flip(0), ids[-1:]])
         return torch.cat([torch.tensor([EOS]), ids])
@@ -141,12 +139,16 @@ class LanguageModelData(TaskData):
 
     def tokens(self, name: str) -> int:
         """How many tokens of a split are predicted, the end marks included."""
-        return len(self.encoded(name).data.column("ids").combine_chunks().flatten())
+        return len(self._column(name))
 
     def size(self, name: str) -> TextSize:
         """How large the raw text of a split is."""
         units = self.encoded(name)
         return TextSize(*(sum(units[each][:]) for each in ("words", "characters", "bytes")))
+
+    def _column(self, name: str) -> Any:
+        """The ids of all units as one Arrow array."""
+        return self.encoded(name).data.column("ids").combine_chunks().flatten()
 
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = _units(train["text"][:], self.unit)

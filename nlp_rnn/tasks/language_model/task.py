@@ -126,10 +126,10 @@ class LanguageModelTask(Task):
         self._state = tuple(part.to(self.device) for part in self._state)
 
     def on_validation_epoch_start(self) -> None:
-        if self.trainer.state.fn == "validate":
-            self.on_test_epoch_start()
+        if self.trainer.state.fn == "fit":
+            self._begin(NeuralCache(), DynamicEvaluation())
         else:
-            self._begin(Reader(self.network, bf16_head=self.bf16_head))
+            self._begin(self.cache, self.dynamic)
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         self._read(batch)
@@ -138,14 +138,7 @@ class LanguageModelTask(Task):
         self._end("val", "validation")
 
     def on_test_epoch_start(self) -> None:
-        self._begin(
-            Reader(
-                self.network,
-                cache=self.cache,
-                dynamic=self.dynamic,
-                bf16_head=self.bf16_head,
-            )
-        )
+        self._begin(self.cache, self.dynamic)
 
     def test_step(self, batch: Window, batch_idx: int) -> None:
         self._read(batch)
@@ -177,8 +170,8 @@ class LanguageModelTask(Task):
         everywhere = self.trainer.strategy.all_gather(torch.cat([part, padding]))  # (ranks, N, ...)
         return everywhere.transpose(0, 1).flatten(0, 1)[: self.data.batch_size].contiguous()
 
-    def _begin(self, reader: Reader) -> None:
-        self._reader = reader
+    def _begin(self, cache: NeuralCache, dynamic: DynamicEvaluation) -> None:
+        self._reader = Reader(self.network, cache=cache, dynamic=dynamic, bf16_head=self.bf16_head)
         self._nats = torch.zeros((), dtype=torch.float64)
         self._tokens = 0
 
