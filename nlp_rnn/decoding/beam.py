@@ -26,7 +26,7 @@ from nlp_rnn.errors import require
 __all__ = ["beam_search"]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def beam_search(
     step: Step,
     state: tuple[Tensor, ...],

@@ -186,7 +186,7 @@ def _best(log_probs: Tensor) -> Tensor:
     return log_probs.argmax(-1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _unroll(
     step: Step,
     tokens: Tensor,

@@ -74,13 +74,14 @@ def running(model: nn.Module, precision: Precision) -> Iterator[None]:
     """Evaluation mode, no gradients, the chosen precision; the modes are put back after.
 
     Each module's own: a model that was put together around a network just now is in training
-    mode, whatever the network is in.
+    mode, whatever the network is in. No inference mode: in it autocast rounds the weights again at
+    every step, which is a sixth of a beam search.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     device = next(model.parameters()).device.type
     try:
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, precision == "bf16"):
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, precision == "bf16"):
             yield
     finally:
         for module, training in modes.items():
