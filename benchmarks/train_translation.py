@@ -210,6 +210,8 @@ def main() -> None:
         action="store_true",
         help="sizes as in peers_translation: LSTM, one decoder layer, 8k subwords, 64 sentences",
     )
+    parser.add_argument("--cell", default="", help="another cell than that of the shape")
+    parser.add_argument("--hidden-size", type=int, default=512, help="of all recurrent layers")
     parser.add_argument("--batches", type=int, default=8, help="batches of a round")
     parser.add_argument("--tokens-per-batch", type=int, default=1200, help="padded target tokens")
     run(parser.parse_args())
@@ -222,6 +224,9 @@ def run(options: argparse.Namespace) -> None:
     if options.peer_shape:
         networks = {"vocab_size": 8000, "cell": "lstm", "decoder_layers": 1}
         limits = {"tokens_per_batch": 1_000_000, "max_sentences": 64}
+    networks["hidden_size"] = options.hidden_size
+    if options.cell:
+        networks["cell"] = options.cell
     chosen = Seq2Seq(**networks).arguments
     print("network:", ", ".join(f"{name} {value}" for name, value in chosen.items()))
     corpus = load_corpus(options.dataset, vocab_size=networks["vocab_size"])
