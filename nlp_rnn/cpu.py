@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["CPUINFO", "cpu_flags", "has_bf16", "tune_cpu"]
+__all__ = ["CPUINFO", "cpu_flags", "emulates_bf16", "has_bf16", "tune_cpu"]
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -52,6 +52,11 @@ def cpu_flags() -> set[str]:
 def has_bf16() -> bool:
     """Whether the CPU is known to have instructions for bf16 products."""
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_flags())
+
+
+def emulates_bf16() -> bool:
+    """Whether it is known to have none: bf16 products take 40 to 100 times as long as fp32."""
+    return bool(cpu_flags()) and not has_bf16()
 
 
 def _product_error() -> float:

@@ -26,7 +26,7 @@ from torch import nn
 from nlp_rnn.callbacks import Averaging, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
-from nlp_rnn.cpu import cpu_flags, has_bf16, tune_cpu
+from nlp_rnn.cpu import emulates_bf16, tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task
 from nlp_rnn.tasks.data import TaskData
@@ -249,10 +249,10 @@ def run(cli: Any) -> None:
 
 def _warn_of_slow_bf16(trainer: Trainer) -> None:
     on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
-    if trainer.precision.startswith("bf16") and on_cpu and cpu_flags() and not has_bf16():
+    if trainer.precision.startswith("bf16") and on_cpu and emulates_bf16():
         rank_zero_info(
             f"warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16): "
-            f"--trainer.precision {trainer.precision} is 50-100 times slower than 32-true"
+            f"--trainer.precision {trainer.precision} is 40 to 100 times slower than 32-true"
         )
 
 

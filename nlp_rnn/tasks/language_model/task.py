@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from nlp_rnn.cpu import emulates_bf16
 from nlp_rnn.data.streams import Window
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import require
@@ -96,6 +97,14 @@ class LanguageModelTask(Task):
     def generator(self) -> TextGenerator:
         """The public generator, with the present weights."""
         return TextGenerator(self.network, self.data.vocabulary, direction=self.data.direction)
+
+    def setup(self, stage: str) -> None:
+        """Warn of a softmax that this CPU would compute at a crawl."""
+        if self.bf16_head and self.trainer.strategy.root_device.type == "cpu" and emulates_bf16():
+            rank_zero_info(
+                "warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16): the softmax "
+                "is 40 times slower than with --model.head_precision trainer"
+            )
 
     def on_fit_start(self) -> None:
         rank_zero_info(f"softmax in {self.softmax_precision}")

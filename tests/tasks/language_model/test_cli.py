@@ -1,5 +1,6 @@
 """The whole task through its command line, on a text made up in a folder."""
 
+import logging
 import math
 import os
 import random
@@ -220,6 +221,15 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
 def test_every_option_trains(folder, tmp_path, flags):
     cli = fit(folder, tmp_path, "--trainer.max_epochs=2", *flags)
     assert 1 < cli.model.results["token_perplexity"] < 25
+
+
+@pytest.mark.parametrize(("precision", "said"), [("bf16", True), ("trainer", False)])
+def test_a_slow_softmax_is_warned_of(folder, tmp_path, precision, said, monkeypatch, caplog):
+    monkeypatch.setattr("nlp_rnn.cpu.CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    with caplog.at_level(logging.INFO):
+        fit(folder, tmp_path, "--trainer.max_steps=1", f"--model.head_precision={precision}")
+    assert ("no bf16 instructions" in caplog.text) == said
 
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
