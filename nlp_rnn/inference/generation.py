@@ -6,9 +6,8 @@ N texts, K samples, T tokens, L layers, H hidden.
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -17,8 +16,8 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS, UNK
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
-from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, seeded, stream
 from nlp_rnn.errors import InputError
+from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -30,7 +29,7 @@ from nlp_rnn.inference.networks import (
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
 
-__all__ = ["TextBeamSearch", "TextGenerator", "TextSampling"]
+__all__ = ["TextGenerator"]
 
 WINDOW = 256
 """Tokens of a text that are read at a time: memory does not grow with its length."""
@@ -38,105 +37,6 @@ LOGITS = 2**25
 """Most logits that are held at a time, 128 MB of them."""
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextSampling:
-    """How to draw a continuation.
-
-    Args:
-        max_tokens: most tokens of it.
-        min_tokens: least tokens of it.
-        num_samples: continuations of each prompt.
-        seed: the same seed gives the same text for the same call.
-        temperature: below 1 sharpens, above 1 flattens.
-        top_k: draw from the k likeliest tokens; 0 from all.
-        top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
-        min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
-        typical_p: draw from tokens of typical information (Meister et al. 2023).
-        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019), those
-            of the prompt apart.
-        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
-        stop: texts before which the continuation ends; where a backward model reads to the left,
-            behind which it begins.
-    """
-
-    max_tokens: int = 200
-    min_tokens: int = 0
-    num_samples: int = 1
-    seed: int = 0
-    temperature: float = 0.8
-    top_k: int = 0
-    top_p: float = 0.95
-    min_p: float = 0.0
-    typical_p: float = 1.0
-    repetition_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    stop: Sequence[str] = field(default_factory=tuple)
-
-    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
-        """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
-        return sample(
-            step, state, start=start, num_samples=self.num_samples, **self._options(start.device)
-        )
-
-    def stream(self, step: Step, state: State, start: Tensor) -> Iterator[int]:
-        """The ids of one continuation, each as soon as it is drawn."""
-        return stream(step, state, start=start, **self._options(start.device))
-
-    def _options(self, device: torch.device) -> dict[str, Any]:
-        return {
-            "max_length": self.max_tokens,
-            "min_length": self.min_tokens,
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "top_p": self.top_p,
-            "min_p": self.min_p,
-            "typical_p": self.typical_p,
-            "repetition_penalty": self.repetition_penalty,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "generator": seeded(self.seed, device),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextBeamSearch:
-    """How to search for the likeliest continuations.
-
-    Args:
-        max_tokens: most tokens of one.
-        min_tokens: least tokens of one.
-        beam_size: continuations in the running; 1 is greedy.
-        num_samples: continuations of each prompt, at most ``beam_size``.
-        length_penalty: alpha of Wu et al. 2016; 0 prefers short ones.
-        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
-        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
-        stop: texts before which the continuation ends.
-    """
-
-    max_tokens: int = 200
-    min_tokens: int = 0
-    beam_size: int = 5
-    num_samples: int = 1
-    length_penalty: float = 1.0
-    repetition_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    stop: Sequence[str] = field(default_factory=tuple)
-
-    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
-        """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
-        return beam_search(
-            step,
-            state,
-            start=start,
-            max_length=self.max_tokens,
-            min_length=self.min_tokens,
-            beam_size=self.beam_size,
-            nbest=self.num_samples,
-            length_penalty=self.length_penalty,
-            repetition_penalty=self.repetition_penalty,
-            no_repeat_ngram_size=self.no_repeat_ngram_size,
-        )
 
 
 class TextGenerator:
