@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from nlp_rnn.data.phrasebook import phrasebook
 from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError
 
-__all__ = ["carve_end", "carve_validation", "load_splits"]
+__all__ = ["load_splits"]
 
 # pandas would read the text NA as a missing value, and a stray quote as text over many lines.
 _CSV: dict[str, Any] = {"keep_default_na": False}
@@ -84,61 +83,6 @@ def load_splits(
     with _explained(dataset, path):
         splits = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
         return kind({k: _pick(data, columns, f"{dataset}, {k}") for k, data in splits.items()})
-
-
-def carve_validation(splits: DatasetDict, *, size: int = 1000, seed: int = 0) -> DatasetDict:
-    """Moves random rows of `train` to a new split `validation`; the rest keeps its order.
-
-    Args:
-        splits: With the split `train`. If there is a `validation` already, nothing happens.
-        size: Rows to move, but at most a tenth of `train`.
-        seed: The same seed moves the same rows.
-
-    Raises:
-        InputError: No `train`, or too few rows, or data that is streamed.
-    """
-    if "validation" in splits:
-        return splits
-    train = _carvable(splits)
-    chosen = set(random.Random(seed).sample(range(len(train)), min(size, len(train) // 10)))
-    rest = [row for row in range(len(train)) if row not in chosen]
-    carved = {"train": train.select(rest), "validation": train.select(sorted(chosen))}
-    return DatasetDict({**splits, **carved})
-
-
-def carve_end(splits: DatasetDict, *, blank: str | None = None) -> DatasetDict:
-    """Moves the last tenth of `train` to a new split `validation`: for text read in one piece.
-
-    Args:
-        splits: As for `carve_validation`.
-        blank: Begin right behind a row in which this column is blank, if there is one.
-
-    Raises:
-        InputError: As `carve_validation`.
-    """
-    if "validation" in splits:
-        return splits
-    train = _carvable(splits)
-    begin = len(train) - len(train) // 10
-    if blank is not None:
-        rows = train[blank][begin - 1 : -1]
-        begin += next((n for n, row in enumerate(rows) if not row.strip()), 0)
-    carved = {
-        "train": train.select(range(begin)),
-        "validation": train.select(range(begin, len(train))),
-    }
-    return DatasetDict({**splits, **carved})
-
-
-def _carvable(splits: DatasetDict) -> Dataset:
-    if isinstance(splits, IterableDatasetDict):
-        raise InputError(
-            "data that is streamed needs a validation split of its own: name one with "
-            "--data.validation"
-        )
-    if "train" not in splits or len(splits["train"]) < 10:
-        raise InputError("a validation split is carved from a train split of 10 rows or more")
-    return splits["train"]
 
 
 def _topics(columns: dict[str, str]) -> DatasetDict:

@@ -13,7 +13,8 @@ from lightning.pytorch import LightningDataModule
 
 from nlp_rnn.data.batching import ResumableLoader
 from nlp_rnn.data.cache import cache_folder
-from nlp_rnn.data.sources import carve_validation, load_splits
+from nlp_rnn.data.carving import carve_validation
+from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.streaming import in_memory
 from nlp_rnn.errors import InputError
 

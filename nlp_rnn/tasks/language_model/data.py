@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader
-from nlp_rnn.data.sources import carve_end
+from nlp_rnn.data.carving import carve_end
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
 from nlp_rnn.data.tokenizer import EOS, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
