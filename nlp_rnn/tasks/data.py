@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import datasets
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
 
 from nlp_rnn.data.batching import ResumableLoader
 from nlp_rnn.data.cache import cache_folder
@@ -143,10 +144,11 @@ class TaskData(LightningDataModule):
         """Take a validation split out of train, where there is none: random rows."""
         return carve_validation(splits, seed=0)
 
-    def cached(self, *settings: object, train: Callable[[], bytes]) -> bytes:
-        """A trained vocabulary's bytes, kept for the next start with the same settings.
+    def cached(self, what: str, *settings: object, train: Callable[[], bytes]) -> bytes:
+        """The bytes of something trained, kept for the next start with the same settings.
 
         Args:
+            what: its name for people, who may have to wait for it.
             settings: all that the result depends on, the data's fingerprint included.
             train: called if these settings are new.
         """
@@ -154,6 +156,7 @@ class TaskData(LightningDataModule):
         path = folder / f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:24]}.model"
         if path.exists():
             return path.read_bytes()
+        rank_zero_info(f"training the {what}, once for these data")
         trained = train()
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}")

@@ -264,7 +264,7 @@ class ClassificationData(TaskData):
         self.baseline = Baseline.from_state(state_dict["baseline"])
 
     def train_vocabulary(self) -> None:
-        """Also looks at all labels and trains the baseline, which takes seconds."""
+        """Also looks at all labels and trains the baseline, which may take minutes."""
         if hasattr(self, "vocabulary"):
             return
         train, validation = self.labelled("train"), self.labelled("validation")
@@ -279,10 +279,12 @@ class ClassificationData(TaskData):
             self.vocabulary = self._given_words(self.words)
         else:
             settings = (self.vocab_size, self.tokenizer, self.lowercase, 1)
-            trained = self.cached(train._fingerprint, *settings, train=lambda: self._train(train))
+            trained = self.cached(
+                "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
+            )
             self.vocabulary = open_vocabulary(trained)
         prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 1")
-        saved = self.cached(*prints, train=self._train_baseline)
+        saved = self.cached("TF-IDF baseline", *prints, train=self._train_baseline)
         self.baseline = Baseline.from_state(torch.load(io.BytesIO(saved), weights_only=True))
 
     def warn_of_known_texts(self, name: str) -> None:

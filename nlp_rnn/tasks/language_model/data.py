@@ -124,7 +124,9 @@ class LanguageModelData(TaskData):
             return
         train = self.split("train")
         settings = (self.unit, self.vocab_size, self.tokenizer, self.byte_fallback, 1)
-        trained = self.cached(train._fingerprint, *settings, train=lambda: self._train(train))
+        trained = self.cached(
+            "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
+        )
         self.vocabulary = open_vocabulary(trained)
 
     def ids(self, name: str) -> Tensor:

@@ -183,7 +183,8 @@ class TranslationData(TaskData):
                 raise InputError(f"{self.dataset}, {' and '.join(columns)}: {error}") from None
             return trained.to_bytes()
 
-        return self.cached(train._fingerprint, columns, vocab_size, self.tokenizer, 1, train=run)
+        settings = (columns, vocab_size, self.tokenizer, 1)
+        return self.cached("vocabulary", train._fingerprint, *settings, train=run)
 
     def _use(self, source: bytes, target: bytes) -> None:
         self.source_tokenizer = Tokenizer.from_bytes(source)

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,6 +86,16 @@ def test_a_second_start_reads_the_tokenizer_from_the_cache(
 
     monkeypatch.setattr("nlp_rnn.tasks.translate.data.Tokenizer.train", refuse)
     assert ready(dataset=str(corpus)).source_tokenizer == first
+
+
+def test_training_a_tokenizer_is_announced_and_reading_it_is_not(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog
+) -> None:
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path))
+    with caplog.at_level(logging.INFO):
+        ready(dataset=str(corpus))
+        ready(dataset=str(corpus))
+    assert caplog.text.count("training the vocabulary") == 1
 
 
 def test_pairs_that_are_empty_or_too_long_are_left_out_of_training_alone(tmp_path: Path) -> None:
