@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -20,15 +19,14 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
-from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from nlp_rnn.callbacks import Averaging, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
-from nlp_rnn.cpu import emulates_bf16, tune_cpu
+from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
-from nlp_rnn.tasks.base import DivergedError, Task
+from nlp_rnn.tasks.base import DivergedError, Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
 from nlp_rnn.tasks.saving import DurableCheckpointIO
 
@@ -196,7 +194,9 @@ class TaskCLI(LightningCLI):
         elif self.subcommand != "fit":
             kwargs.setdefault("logger", trainer.get("logger") or False)
         built = super().instantiate_trainer(**kwargs)
-        _warn_of_slow_bf16(built)
+        if built.precision.startswith("bf16"):
+            setting = f"--trainer.precision {built.precision}"
+            warn_of_slow_bf16(built, setting, "--trainer.precision 32-true")
         return built
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
@@ -245,15 +245,6 @@ def run(cli: Any) -> None:
         _stop(str(stopped), 130)
     except KeyboardInterrupt:  # before the first update or after the last
         raise SystemExit(130) from None
-
-
-def _warn_of_slow_bf16(trainer: Trainer) -> None:
-    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
-    if trainer.precision.startswith("bf16") and on_cpu and emulates_bf16():
-        rank_zero_info(
-            f"warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16): "
-            f"--trainer.precision {trainer.precision} is 40 to 100 times slower than 32-true"
-        )
 
 
 def _stop(message: str, code: int) -> None:

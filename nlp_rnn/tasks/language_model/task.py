@@ -9,7 +9,6 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from nlp_rnn.cpu import emulates_bf16
 from nlp_rnn.data.streams import Window
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import require
@@ -23,7 +22,7 @@ from nlp_rnn.evaluation import (
 from nlp_rnn.inference import TextGenerator
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
-from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.language_model.data import LanguageModelData
 from nlp_rnn.tasks.optimization import Optimization
 
@@ -100,11 +99,9 @@ class LanguageModelTask(Task):
 
     def setup(self, stage: str) -> None:
         """Warn of a softmax that this CPU would compute at a crawl."""
-        if self.bf16_head and self.trainer.strategy.root_device.type == "cpu" and emulates_bf16():
-            rank_zero_info(
-                "warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16): the softmax "
-                "is 40 times slower than with --model.head_precision trainer"
-            )
+        if self.bf16_head:
+            option = "--model.head_precision"
+            warn_of_slow_bf16(self.trainer, f"the softmax ({option} bf16)", f"{option} trainer")
 
     def on_fit_start(self) -> None:
         rank_zero_info(f"softmax in {self.softmax_precision}")

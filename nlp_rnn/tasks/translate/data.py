@@ -183,8 +183,10 @@ class TranslationData(TaskData):
                 raise InputError(f"{self.dataset}, {' and '.join(columns)}: {error}") from None
             return trained.to_bytes()
 
-        settings = (columns, vocab_size, self.tokenizer, 1)
-        return self.cached("vocabulary", train._fingerprint, *settings, train=run)
+        what = f"vocabulary of {' and '.join(columns)}"
+        return self.cached(
+            what, train._fingerprint, columns, vocab_size, self.tokenizer, 1, train=run
+        )
 
     def _use(self, source: bytes, target: bytes) -> None:
         self.source_tokenizer = Tokenizer.from_bytes(source)
