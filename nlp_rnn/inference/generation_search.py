@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, seeded, stream
+from nlp_rnn.errors import require
 from nlp_rnn.modules.rnn import State
 
 __all__ = ["TextBeamSearch", "TextSampling"]
@@ -61,6 +62,7 @@ class TextSampling:
         return stream(step, state, start=start, **self._options(start.device))
 
     def _options(self, device: torch.device) -> dict[str, Any]:
+        _check_lengths(self)
         return {
             "max_length": self.max_tokens,
             "min_length": self.min_tokens,
@@ -101,6 +103,12 @@ class TextBeamSearch:
 
     def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
         """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        _check_lengths(self)
+        require(
+            1 <= self.num_samples <= max(1, self.beam_size),
+            f"num_samples={self.num_samples}",
+            f"1 <= num_samples <= beam_size={self.beam_size}",
+        )
         return beam_search(
             step,
             state,
@@ -113,3 +121,9 @@ class TextBeamSearch:
             repetition_penalty=self.repetition_penalty,
             no_repeat_ngram_size=self.no_repeat_ngram_size,
         )
+
+
+def _check_lengths(search: TextSampling | TextBeamSearch) -> None:
+    """Here they have the names that the user gave; decoding calls them ``max_length`` and so on."""
+    require(search.max_tokens >= 1, f"max_tokens={search.max_tokens}", "max_tokens >= 1")
+    require(search.min_tokens >= 0, f"min_tokens={search.min_tokens}", "min_tokens >= 0")

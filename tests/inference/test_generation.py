@@ -175,8 +175,11 @@ def test_a_very_low_temperature_is_greedy(generator):
         (TextSampling(temperature=0.0), "temperature=0.0 is out of range"),
         (TextSampling(typical_p=0.0), "typical_p=0.0 is out of range"),
         (TextSampling(seed=2**64), "seed 18446744073709551616 is out of range"),
-        (TextSampling(max_tokens=0), "max_length=0 is out of range"),
-        (TextBeamSearch(beam_size=2, num_samples=3), "nbest=3 is out of range"),
+        (TextSampling(max_tokens=0), "max_tokens=0 is out of range"),
+        (TextBeamSearch(max_tokens=0), "max_tokens=0 is out of range"),
+        (TextSampling(min_tokens=-1), "min_tokens=-1 is out of range"),
+        (TextBeamSearch(beam_size=2, num_samples=3), "num_samples=3 is out of range"),
+        (TextBeamSearch(beam_size=0), "beam_size=0 is out of range"),
     ],
 )
 def test_what_is_out_of_range_is_named(generator, search, message):

@@ -35,6 +35,8 @@ class LanguageModelData(TaskData):
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space, whose
             ``<unk>`` is the unknown word.
+        lowercase: read all texts in lower case, with every white space as one blank; figures are
+            then those of such a text.
         byte_fallback: SentencePiece spells unknown characters as bytes.
         unit: what gets an end mark, which counts as a word: every ``row`` of the data, a line of
             a text file; or every ``document``, the rows between two blank ones, with their line
@@ -59,6 +61,7 @@ class LanguageModelData(TaskData):
         test: str | None = None,
         vocab_size: int = 4000,
         tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
+        lowercase: bool = False,
         byte_fallback: bool = False,
         unit: Literal["row", "document"] = "row",
         direction: Literal["forward", "backward"] = "forward",
@@ -78,6 +81,7 @@ class LanguageModelData(TaskData):
         self.test = test
         self.vocab_size = vocab_size
         self.tokenizer = tokenizer
+        self.lowercase = lowercase
         self.byte_fallback = byte_fallback
         self.unit = unit
         self.direction = direction
@@ -123,7 +127,8 @@ class LanguageModelData(TaskData):
         if hasattr(self, "vocabulary"):
             return
         train = self.split("train")
-        settings = (self.unit, self.vocab_size, self.tokenizer, self.byte_fallback, 1)
+        options = (self.tokenizer, self.lowercase, self.byte_fallback)
+        settings = (self.unit, self.vocab_size, *options, 2)
         trained = self.cached(
             "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
         )
@@ -155,13 +160,15 @@ class LanguageModelData(TaskData):
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = _units(train["text"][:], self.unit)
         if self.tokenizer == "word":
-            return WordVocabulary.train(texts, vocab_size=self.vocab_size).to_bytes()
+            return WordVocabulary.train(
+                texts, vocab_size=self.vocab_size, lowercase=self.lowercase
+            ).to_bytes()
         return Tokenizer.train(
             texts,
             vocab_size=self.vocab_size,
             model_type=self.tokenizer,
             byte_fallback=self.byte_fallback,
-            normalization="identity",
+            normalization="nmt_nfkc_cf" if self.lowercase else "identity",
         ).to_bytes()
 
     def encoded(self, name: str) -> datasets.Dataset:

@@ -278,6 +278,21 @@ def test_a_part_of_the_text_is_scored_as_a_part(trained):
     assert as_read == pytest.approx(tokens_a_word)
 
 
+@pytest.mark.parametrize(("tokenizer", "size"), [("unigram", 27), ("word", 16)])
+def test_lower_case_is_part_of_the_vocabulary(folder, tmp_path, tokenizer, size):
+    cli = fit(
+        folder,
+        tmp_path,
+        "--trainer.max_steps=1",
+        "--data.lowercase=true",
+        f"--data.tokenizer={tokenizer}",
+        f"--network.vocab_size={size}",
+    )
+    vocabulary = cli.datamodule.vocabulary
+    assert vocabulary.encode("The DOG Barks") == vocabulary.encode("the dog barks")
+    assert vocabulary.decode(vocabulary.encode("The DOG Barks")) == "the dog barks"
+
+
 def test_documents_are_the_rows_between_blank_ones(tmp_path):
     rows = ["one two\n", "three\n", "", " \n", "four\n"]
     units = list(_units(rows, "document"))
