@@ -155,7 +155,7 @@ def measure_training(
 
 
 def measure_inference(hidden_size: int, *, length: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds a text of the public `TextClassifier`, in batches and alone; prints them."""
+    """Seconds a text of the public `TextClassifier`, in one call and a call each; prints them."""
     torch.manual_seed(0)
     words = [f"w{number}" for number in range(VOCAB_SIZE - 4)]
     network = Classifier(vocab_size=VOCAB_SIZE, hidden_size=hidden_size)
@@ -166,10 +166,12 @@ def measure_inference(hidden_size: int, *, length: int, rounds: int) -> dict[str
         for row, size in zip(tokens, lengths.tolist())
     ]
     few = many[::8]
-    runs = {
-        "batches": partial(classifier.logits, many, batch_size=BATCH_SIZE),
-        "alone": partial(classifier.logits, few, batch_size=1),
-    }
+
+    def one_by_one() -> None:
+        for text in few:
+            classifier(text)
+
+    runs = {"batches": partial(classifier, many, batch_size=BATCH_SIZE), "alone": one_by_one}
     sizes = {"batches": len(many), "alone": len(few)}
     seconds = {
         name: [each / sizes[name] for each in times]

@@ -141,7 +141,7 @@ class TaskData(LightningDataModule):
         return found
 
     def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:
-        """Take a validation split out of train, where there is none: random rows."""
+        """Take a validation split out of train, where there is none: random blocks."""
         return carve_validation(splits, seed=0)
 
     def cached(self, what: str, *settings: object, train: Callable[[], bytes]) -> bytes:

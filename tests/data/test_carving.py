@@ -24,6 +24,14 @@ def test_moves_rows_and_keeps_the_order():
     assert other["validation"]["x"][:] != validation
 
 
+def test_neighbours_move_together():
+    rows = carve_validation(make_splits(10_000), size=999, seed=3)["validation"]["x"][:]
+    assert len(rows) == 999
+    breaks = sum(after != before + 1 for before, after in zip(rows, rows[1:]))
+    assert 10 <= breaks < 20
+    assert max(rows) - min(rows) > 5_000
+
+
 def test_takes_a_tenth_at_most_and_leaves_the_other_splits():
     test = Dataset.from_dict({"x": [5]})
     carved = carve_validation(make_splits(test=test))
