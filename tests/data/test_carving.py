@@ -1,5 +1,7 @@
 """Validation splits carved from training data."""
 
+from itertools import pairwise
+
 import datasets
 import pytest
 from datasets import Dataset, DatasetDict
@@ -27,7 +29,7 @@ def test_moves_rows_and_keeps_the_order():
 def test_neighbours_move_together():
     rows = carve_validation(make_splits(10_000), size=999, seed=3)["validation"]["x"][:]
     assert len(rows) == 999
-    breaks = sum(after != before + 1 for before, after in zip(rows, rows[1:]))
+    breaks = sum(after != before + 1 for before, after in pairwise(rows))
     assert 10 <= breaks < 20
     assert max(rows) - min(rows) > 5_000
 
