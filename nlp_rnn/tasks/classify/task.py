@@ -23,6 +23,7 @@ from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.models.transfer import copy_language_model
 from nlp_rnn.modules.convolution import spellings
 from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.classify.adversarial import adversarial_nats
 from nlp_rnn.tasks.classify.data import Batch, ClassificationData, Texts
 from nlp_rnn.tasks.classify.loss import LabelLoss
 from nlp_rnn.tasks.optimization import Optimization
@@ -66,6 +67,8 @@ class ClassificationTask(Task):
         unfreeze_every: epochs after which one more layer, from the top, begins to learn (gradual
             unfreezing, likewise); 0 trains all from the start. Over several processes it needs
             the strategy ddp_find_unused_parameters_true.
+        adversarial_norm: texts are also read with their embeddings moved this far, to where the
+            cost rises most, see `adversarial_nats`; 0 leaves it out. Steps take 2.7 times as long.
 
     Raises:
         InputError: values out of range.
@@ -85,10 +88,12 @@ class ClassificationTask(Task):
         vectors: str | None = None,
         layer_decay: float = 1.0,
         unfreeze_every: int = 0,
+        adversarial_norm: float = 0.0,
     ) -> None:
         super().__init__(network, optimization=optimization)
         require(0 < layer_decay <= 1, f"layer_decay {layer_decay}", "above 0, to 1 (off)")
         require(unfreeze_every >= 0, f"unfreeze_every {unfreeze_every}", "0 (off) or more epochs")
+        require(adversarial_norm >= 0, f"adversarial_norm {adversarial_norm}", "0 (off) or more")
         if pretrained_backward and not pretrained:
             raise InputError("pretrained_backward is beside pretrained, not alone: give both")
         if pretrained and vectors:
@@ -99,6 +104,7 @@ class ClassificationTask(Task):
         self.vectors = vectors
         self.layer_decay = layer_decay
         self.unfreeze_every = unfreeze_every
+        self.adversarial_norm = adversarial_norm
         self.temperature = 1.0
         self.evaluation: Evaluation | None = None
         self._class_weights: Tensor | None = None
@@ -154,9 +160,17 @@ class ClassificationTask(Task):
         self._unfreeze()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        scores = self.network(batch.tokens, batch.lengths)
         cost = self.loss.of_many if self.network.multi_label else self.loss.of_one
-        nats = cost(scores, batch.targets, self._class_weights)
+
+        def read() -> Tensor:
+            scores = self.network(batch.tokens, batch.lengths)
+            return cost(scores, batch.targets, self._class_weights)
+
+        if self.adversarial_norm:
+            embeddings = [reader.encoder.embedding for reader in self.network.readers]
+            nats = adversarial_nats(read, embeddings, self.adversarial_norm)
+        else:
+            nats = read()
         # Each rank holds a slice of the global batch; gradients are averaged over ranks.
         count = torch.tensor(float(len(nats)), device=nats.device)
         everywhere = self.trainer.strategy.reduce(count, reduce_op="sum")

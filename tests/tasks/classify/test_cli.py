@@ -172,6 +172,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, fit, tmp_path, fla
         ["--data.balanced=true", "--data.max_length=4", "--data.tokens_per_batch=30"],
         ["--data.tokenizer=word", "--network.vocab_size=20", "--data.lowercase=true"],
         ["--data.tokenizer=bpe", "--data.lowercase=true"],
+        ["--model.adversarial_norm=1", "--model.unfreeze_every=1"],
     ],
 )
 def test_every_option_trains(folder, fit, tmp_path, flags):
@@ -392,6 +393,7 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
         ),
         (["--data.max_length=0"], "max_length 0"),
         (["--model.layer_decay=2"], "layer_decay 2"),
+        (["--model.adversarial_norm=-1"], "adversarial_norm -1"),
         (["--model.pretrained_backward=x.ckpt"], "give both"),
         (["--model.pretrained=x.ckpt"], "no checkpoint at x.ckpt"),
         (["--model.loss.class_weights=[1,2]"], "2 weights for 3 labels"),
