@@ -133,6 +133,31 @@ def test_a_state_carried_over_equals_one_pass(cell, cut):
     torch.testing.assert_close(end, after)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_single_steps_of_an_lstm_are_one_pass(autocast):
+    rnn = build(cell="lstm", num_layers=2).float()
+    inputs, before = sequences().float(), tuple(part.float() for part in start(rnn))
+    whole, after = rnn(inputs, before)  # not every CPU has a fused LSTM in bf16
+    state, outputs = before, []
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        for step in inputs.split(1, 1):
+            output, state = rnn(step, state)
+            outputs.append(output.float())
+    tolerance = {"rtol": 0.05, "atol": 0.05} if autocast else {}
+    torch.testing.assert_close(torch.cat(outputs, 1), whole, **tolerance)
+    for one, many in zip(state, after):
+        torch.testing.assert_close(one.float(), many, **tolerance)
+
+
+@all_cells
+def test_recurrent_weights_are_dropped_in_a_single_step_too(cell):
+    rnn, inputs = build(cell=cell, weight_dropout=0.5), sequences()[:, :1]
+    before = start(rnn)
+    dropped = rnn(inputs, before)[0]
+    assert not torch.allclose(dropped, rnn(inputs, before)[0])
+    assert not torch.allclose(dropped, rnn.eval()(inputs, before)[0])
+
+
 @all_cells
 def test_state_is_batch_first_and_zero_at_the_start(cell):
     rnn = build(cell=cell, num_layers=3)
