@@ -423,6 +423,7 @@ def test_two_processes_train_and_score_as_one(folder, small, tmp_path):
         "--trainer.max_epochs=1",
         "--model.optimization.learning_rate=0.002",  # Adam's first updates magnify rounding
         *(f"--network.{name}=0" for name in ("embedding_dropout", "head_dropout")),
+        "--model.adversarial_norm=0.2",
     ]
     two = ["--trainer.strategy=ddp", "--trainer.devices=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
