@@ -19,9 +19,6 @@ State = tuple[Tensor, ...]
 """(h,) or, for the LSTM, (h, c); every tensor is batch first, (N, L, H)."""
 
 
-FEW_ROWS = 8
-
-
 class RNN(nn.Module):
     r"""A stack of recurrent layers of one cell.
 
@@ -106,11 +103,15 @@ class RNN(nn.Module):
         return outputs, tuple(torch.cat(parts).transpose(0, 1) for parts in zip(*finals))
 
 
+FEW_ROWS = 8
+"""Up to this many, a single step of an LSTM takes plain products; a beam of one text fits in."""
+
+
 class _LSTM(nn.LSTM):
     """One layer, with a way of its own for one step of few rows: text that is written one by one.
 
     The fused CPU kernel arranges the weights anew at every call: at one row of 512 units it takes
-    five times as long as the plain products, at 64 and more no longer than they do.
+    five times as long as the plain products. Searches in batches of 64 are 7% faster with it.
     """
 
     def forward(  # type: ignore[override]

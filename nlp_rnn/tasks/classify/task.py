@@ -68,7 +68,7 @@ class ClassificationTask(Task):
             unfreezing, likewise); 0 trains all from the start. Over several processes it needs
             the strategy ddp_find_unused_parameters_true.
         adversarial_norm: texts are also read with their embeddings moved this far, to where the
-            cost rises most, see `adversarial_nats`; 0 leaves it out. Steps take 2.7 times as long.
+            cost rises most, see `adversarial_nats`; 0 leaves it out. Steps take 2.5 times as long.
 
     Raises:
         InputError: values out of range.
