@@ -154,6 +154,12 @@ class ClassificationTask(Task):
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        wrapped = self.trainer.model  # DistributedDataParallel waits for every gradient
+        if self.unfreeze_every and getattr(wrapped, "find_unused_parameters", True) is False:
+            raise InputError(
+                "unfreeze_every leaves layers without a gradient: over several processes give "
+                "--trainer.strategy ddp_find_unused_parameters_true"
+            )
         self._unfreeze()
 
     def on_train_epoch_start(self) -> None:

@@ -416,6 +416,19 @@ def test_texts_in_two_splits_are_counted(folder, fit, tmp_path, caplog):
 
 
 @pytest.mark.slow
+def test_unfreezing_over_processes_names_its_strategy(folder, small, tmp_path):
+    command = [
+        *(sys.executable, "-m", "nlp_rnn.tasks.classify", "fit", *small),
+        *(f"--data.dataset={folder}", f"--trainer.default_root_dir={tmp_path}"),
+        *("--model.unfreeze_every=1", "--trainer.strategy=ddp", "--trainer.devices=1"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "ddp_find_unused_parameters_true" in found.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_two_processes_train_and_score_as_one(folder, small, tmp_path):
     flags = [
         *small,
