@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 
 import torch
+from torch import nn
 
-__all__ = ["CPUINFO", "cpu_flags", "emulates_bf16", "has_bf16", "tune_cpu"]
+__all__ = ["CPUINFO", "cpu_flags", "emulates_bf16", "has_bf16", "runs_bf16_lstm", "tune_cpu"]
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -57,6 +58,18 @@ def has_bf16() -> bool:
 def emulates_bf16() -> bool:
     """Whether it is known to have none: bf16 products take 40 to 100 times as long as fp32."""
     return bool(cpu_flags()) and not has_bf16()
+
+
+def runs_bf16_lstm() -> bool:
+    """Whether there is a bf16 LSTM for this CPU: oneDNN has none for those without AVX-512."""
+    with torch.random.fork_rng(devices=[]):  # asking changes no training
+        lstm = nn.LSTM(8, 8, batch_first=True)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            lstm(torch.zeros(1, 2, 8))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _product_error() -> float:

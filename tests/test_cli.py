@@ -466,6 +466,9 @@ def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):
     first, second = sum(scored[2]), sum(scored[0])
     assert (code, lines) == (0, [f"1\t{first:.4f}\t{second:.4f}"])
     assert errors == ["the first text is likelier in 1 of 1 pairs"]
+    even = write("even.txt", "cat the\tcat the\n")
+    _, (line,), _ = run("score-text", language_model, "--input", even, "--pairs")
+    assert line.startswith("0\t")
 
 
 def test_mistakes_with_a_language_model_end_in_one_line_and_code_2(
@@ -547,6 +550,7 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
         ("a.tsv", 'review\tid\n"not closed\t1\ngood\t2\n', ['"not closed', "good"]),
         ("a.csv", f"review\n{long}\n", [long]),
         ("a.jsonl", '{"review": "good"}\n\n{"review": "bad"}\n', ["good", "bad"]),
+        ("a.jsonl", '{"review": "half a pair: \\ud83d"}\n', ["half a pair: \ud83d"]),
     ):
         file = write(name, content)
         flags = ["--input", file, "--column=review", "--jsonl"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nlp_rnn.cpu import cpu_flags, has_bf16, tune_cpu
+from nlp_rnn.cpu import cpu_flags, has_bf16, runs_bf16_lstm, tune_cpu
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,15 @@ def test_bf16_instructions_are_told_from_cpuinfo(cpuinfo, known, tmp_path, monke
     monkeypatch.setattr("nlp_rnn.cpu.CPUINFO", path)
     assert has_bf16() == known
     assert bool(cpu_flags()) == bool(cpuinfo)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("could not create a primitive descriptor")])
+def test_a_bf16_lstm_is_tried(error, monkeypatch):
+    def forward(*_):
+        if error:
+            raise error
+
+    before = torch.get_rng_state()
+    monkeypatch.setattr(torch.nn.LSTM, "forward", forward)
+    assert runs_bf16_lstm() == (error is None)
+    assert torch.equal(torch.get_rng_state(), before)

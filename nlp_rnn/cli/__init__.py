@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale says
-            stream.reconfigure(encoding="utf-8", newline="\n")
+            # Half a surrogate pair of the input has no UTF-8; JSON writes it as Python does.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         args.run(args)
         sys.stdout.flush()

@@ -40,7 +40,7 @@ def add_command(commands: Any) -> None:
         "--pairs",
         action="store_true",
         help="minimal pairs: lines are two texts with a tab between them; print 1 or 2 for the "
-        "likelier one and both log-probabilities, and the share of 1 at the end",
+        "likelier one (0 for neither) and both log-probabilities, and the share of 1 at the end",
     )
     parser.add_argument(
         "--batch-size", type=positive, default=64, metavar="N", help="lines (default 64)"
@@ -84,5 +84,6 @@ def _pairs(generator: "TextGenerator", lines: list[str], done: int, batch_size: 
     scores = [sum(values) for values in generator.log_probs(texts, batch_size=batch_size)]
     firsts, seconds = scores[::2], scores[1::2]
     for first, second in zip(firsts, seconds):
-        sys.stdout.write(f"{1 if first > second else 2}\t{first:.4f}\t{second:.4f}\n")
+        likelier = 1 if first > second else 2 if second > first else 0
+        sys.stdout.write(f"{likelier}\t{first:.4f}\t{second:.4f}\n")
     return sum(first > second for first, second in zip(firsts, seconds))

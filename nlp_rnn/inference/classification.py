@@ -84,7 +84,7 @@ class TextClassifier:
         temperature: float = 1.0,
         precision: Precision = "fp32",
     ) -> None:
-        check_precision(precision)
+        check_precision(precision, network)
         self.network = network
         self.vocabulary = vocabulary
         self.temperature = temperature
@@ -104,15 +104,12 @@ class TextClassifier:
             InputError: no checkpoint of a classifier, or a device or precision that cannot be.
         """
         check_device(device)
-        check_precision(precision)
         checkpoint = open_checkpoint(path, task="classify")
         with unreadable(path, "classifier"):
-            return cls(
-                build_network(Classifier, checkpoint, device),
-                open_vocabulary(checkpoint["ClassificationData"]["vocabulary"]),
-                temperature=checkpoint["temperature"],
-                precision=precision,
-            )
+            network = build_network(Classifier, checkpoint, device)
+            vocabulary = open_vocabulary(checkpoint["ClassificationData"]["vocabulary"])
+            temperature = checkpoint["temperature"]
+        return cls(network, vocabulary, temperature=temperature, precision=precision)
 
     @property
     def labels(self) -> list[str]:

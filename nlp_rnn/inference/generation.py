@@ -59,7 +59,7 @@ class TextGenerator:
         direction: Literal["forward", "backward"] = "forward",
         precision: Precision = "fp32",
     ) -> None:
-        check_precision(precision)
+        check_precision(precision, network)
         self.network = network
         self.vocabulary = vocabulary
         self.direction = direction
@@ -234,8 +234,9 @@ class TextGenerator:
         return prompt + "".join(_until([written], stop))
 
     def _spaced(self, prompt: str) -> bool:
-        """Whether the space before the next word stands in the prompt already."""
-        return isinstance(self.vocabulary, WordVocabulary) and prompt[-1:].isspace()
+        """Whether the space before the next word stands in the prompt, but was not read."""
+        read = self.vocabulary.decode(self.vocabulary.encode(prompt))
+        return prompt[-1:].isspace() and not read[-1:].isspace()
 
     def _spelt(self, ids: Iterator[int], *, begins: bool) -> Iterator[str]:
         """The text of ids one by one; bytes wait until they make up a character."""
@@ -252,17 +253,24 @@ class TextGenerator:
                 text += " ⁇ " if each == UNK else piece.replace("▁", " ")
             yield text.removeprefix(" ") if begins else text
             begins = False
+        yield decoder.decode(b"", final=True)
 
 
 def _until(parts: Iterator[str] | Sequence[str], stop: Sequence[str]) -> Iterator[str]:
-    """The parts of a text up to the first of some texts; holds back what might begin one."""
+    """The parts of a text up to some text that is whole first; holds back what might begin one.
+
+    Of two that end together the longer one counts. However the text is cut, the result is the same.
+    """
     kept = ""
     longest = max(map(len, stop), default=0)
     for part in parts:
         kept += part
-        places = [place for each in stop if each and (place := kept.find(each)) >= 0]
-        if places:
-            yield kept[: min(places)]
+        found = [
+            (kept.find(each) + len(each), kept.find(each)) for each in stop if each and each in kept
+        ]
+        if found:
+            _, start = min(found)
+            yield kept[:start]
             return
         free = max(0, len(kept) - max(0, longest - 1))
         if free:

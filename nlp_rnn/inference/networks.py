@@ -9,9 +9,18 @@ import torch
 from torch import nn
 
 from nlp_rnn.checkpoint import network_weights
+from nlp_rnn.cpu import runs_bf16_lstm
 from nlp_rnn.errors import InputError
 
-__all__ = ["Precision", "build_network", "check_device", "check_precision", "running", "unreadable"]
+__all__ = [
+    "Precision",
+    "build_network",
+    "check_bf16_cells",
+    "check_device",
+    "check_precision",
+    "running",
+    "unreadable",
+]
 
 Precision = Literal["fp32", "bf16"]
 """Of matrix products; bfloat16 is worth it where the machine has it in hardware."""
@@ -33,14 +42,35 @@ def check_device(device: str | torch.device) -> None:
         ) from error
 
 
-def check_precision(precision: str) -> None:
-    """Raise one clear line unless it is a `Precision`.
+def check_precision(precision: str, network: nn.Module) -> None:
+    """Raise one clear line unless it is a `Precision` that the network can be run in, here.
 
     Raises:
         InputError: naming it.
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision '{precision}' is neither 'fp32' nor 'bf16'")
+    if precision == "bf16" and next(network.parameters()).device.type == "cpu":
+        check_bf16_cells(network, "precision bf16", "fp32")
+
+
+def check_bf16_cells(network: nn.Module, setting: str, instead: str) -> None:
+    """Raise one clear line if the network has an LSTM, and this CPU no bf16 kernel for it.
+
+    Args:
+        network: any.
+        setting: what asks for bf16.
+        instead: what to give instead.
+
+    Raises:
+        InputError: naming both.
+    """
+    lstm = any(isinstance(module, nn.LSTM) for module in network.modules())
+    if lstm and not runs_bf16_lstm():
+        raise InputError(
+            f"{setting}: this CPU has no bf16 kernel for an LSTM, only for other cells: give "
+            f"{instead}"
+        )
 
 
 @contextlib.contextmanager

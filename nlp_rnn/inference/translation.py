@@ -83,9 +83,9 @@ class Translator:
         languages: tuple[str, str] = ("source", "target"),
         precision: Precision = "fp32",
     ) -> None:
-        check_precision(precision)
         # One network's scores are left as they are: averaging costs a quarter of a beam search.
         self.model = networks[0] if len(networks) == 1 else Ensemble(networks)
+        check_precision(precision, self.model)
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.languages = languages

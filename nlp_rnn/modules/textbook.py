@@ -86,7 +86,8 @@ def train(
 
     Args:
         network: reads and predicts symbols 0 to V - 1, so its E and V are equal.
-        ids: the text (characters,), read as ``batch_size`` pieces side by side.
+        ids: the text (characters,), read as ``batch_size`` pieces side by side; at least
+            ``batch_size * (length + 1)`` characters.
         updates: how many times the weights are changed.
         batch_size: N.
         length: T.

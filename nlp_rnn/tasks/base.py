@@ -15,6 +15,7 @@ from torch import nn
 from nlp_rnn.checkpoint import FORMAT
 from nlp_rnn.cpu import emulates_bf16
 from nlp_rnn.errors import InputError
+from nlp_rnn.inference.networks import check_bf16_cells
 from nlp_rnn.tasks.optimization import Optimization
 
 __all__ = ["DivergedError", "Task", "warn_of_slow_bf16"]
@@ -38,6 +39,13 @@ class Task(LightningModule):
         super().__init__()
         self.network = network
         self.optimization = optimization
+
+    def setup(self, stage: str) -> None:
+        """Refuse a precision that this CPU cannot train or run the network's cell in."""
+        precision = str(self.trainer.precision)
+        if precision.startswith("bf16") and isinstance(self.trainer.accelerator, CPUAccelerator):
+            setting = f"--trainer.precision {precision}"
+            check_bf16_cells(self.network, setting, "--trainer.precision 32-true")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is trained; a group may have a ``scale`` of its learning rate."""

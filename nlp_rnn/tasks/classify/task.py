@@ -122,6 +122,7 @@ class ClassificationTask(Task):
 
     def setup(self, stage: str) -> None:
         """Start from what was pretrained; a checkpoint to go on from is loaded after this."""
+        super().setup(stage)
         if stage != "fit":
             return
         for reader in self.network.readers:

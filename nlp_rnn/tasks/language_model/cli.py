@@ -74,8 +74,12 @@ class LanguageModelCLI(TaskCLI):
         console.rule("a paragraph by the best checkpoint")
         console.print(generator("", TextSampling(min_tokens=100)), markup=False, highlight=False)
         console.rule()
-        perplexity = math.exp(min(float(callback.best_model_score), 700.0))
-        console.print(f"best validation perplexity: {perplexity:.2f} a token", highlight=False)
+        if callback.monitor == self.monitor:
+            perplexity = math.exp(min(float(callback.best_model_score), 700.0))
+            console.print(f"best validation perplexity: {perplexity:.2f} a token", highlight=False)
+        elif callback.monitor:
+            best_score = f"best {callback.monitor}: {float(callback.best_model_score):.4g}"
+            console.print(best_score, highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
     def predict(self, **kwargs: Any) -> None:

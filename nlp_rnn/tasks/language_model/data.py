@@ -35,18 +35,19 @@ class LanguageModelData(TaskData):
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space, whose
             ``<unk>`` is the unknown word.
-        lowercase: read all texts in lower case, with every white space as one blank; figures are
-            then those of such a text.
+        lowercase: read all texts in lower case, with every white space as one blank; that is
+            what is predicted then, but its words, characters and bytes are counted in the raw text.
         byte_fallback: SentencePiece spells unknown characters as bytes.
         unit: what gets an end mark, which counts as a word: every ``row`` of the data, a line of
-            a text file; or every ``document``, the rows between two blank ones, with their line
-            ends. Figures for WikiText and PTB are by row.
+            a text file, without a line end of its own; or every ``document``, the rows between two
+            blank ones, with the line ends between them. Figures for WikiText and PTB are by row.
         direction: ``backward`` reads the text from its end to its start.
         batch_size: N in training, over all processes.
         window: T in training; several take turns in an order drawn for each epoch.
         eval_batch_size: N in validation and test. 1 reads the text in one piece; more is faster,
             and costs the context of N - 1 starts.
-        eval_window: T in validation and test, a matter of speed alone.
+        eval_window: T in validation and test, a matter of speed alone, but for dynamic evaluation,
+            which updates after every window.
         seed: order of the windows' lengths.
     """
 
@@ -128,7 +129,7 @@ class LanguageModelData(TaskData):
             return
         train = self.split("train")
         options = (self.tokenizer, self.lowercase, self.byte_fallback)
-        settings = (self.unit, self.vocab_size, *options, 2)
+        settings = (self.unit, self.vocab_size, *options, 3)
         trained = self.cached(
             "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
         )
@@ -206,19 +207,23 @@ class LanguageModelData(TaskData):
 
 def _units(rows: list[str], unit: str) -> Iterator[str]:
     if unit == "row":
-        yield from rows
+        yield from map(_without_line_end, rows)
         return
     lines: list[str] = []
     for row in [*rows, ""]:
         if row.strip():
-            lines.append(row.removesuffix("\n"))
+            lines.append(_without_line_end(row))
         elif lines:
             yield "\n".join(lines)
             lines = []
 
 
+def _without_line_end(row: str) -> str:
+    return row.removesuffix("\n")  # some data sets keep it, where the end mark stands for it
+
+
 def _encode(rows: dict[str, list[str]], vocabulary: Vocabulary) -> dict[str, list[Any]]:
-    texts = rows["text"]
+    texts = [*map(_without_line_end, rows["text"])]
     count: Callable[[Callable[[str], int]], list[int]] = lambda size: [size(t) + 1 for t in texts]  # noqa: E731
     return {
         "ids": [[*ids, EOS] for ids in vocabulary.encode_batch(texts)],

@@ -99,6 +99,7 @@ class LanguageModelTask(Task):
 
     def setup(self, stage: str) -> None:
         """Warn of a softmax that this CPU would compute at a crawl."""
+        super().setup(stage)
         if self.bf16_head:
             option = "--model.head_precision"
             warn_of_slow_bf16(self.trainer, f"the softmax ({option} bf16)", f"{option} trainer")

@@ -1,5 +1,6 @@
 """The whole task through its command line, on a text made up in a folder."""
 
+import json
 import logging
 import math
 import os
@@ -232,6 +233,27 @@ def test_a_slow_softmax_is_warned_of(folder, tmp_path, precision, said, monkeypa
     assert ("no bf16 instructions" in caplog.text) == said
 
 
+def test_bf16_is_refused_where_the_cpu_has_no_lstm_of_it(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("nlp_rnn.inference.networks.runs_bf16_lstm", lambda: False)
+    with pytest.raises(InputError, match="32-true"):
+        fit(folder, tmp_path, "--trainer.precision=bf16-mixed")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "said"),
+    [
+        ("val_loss", "best validation perplexity: "),
+        ("val_bits_per_byte", "best val_bits_per_byte: "),
+        ("null", "best checkpoint: "),
+    ],
+)
+def test_the_best_is_told_in_its_own_metric(folder, tmp_path, monitor, said, capsys):
+    fit(folder, tmp_path, "--trainer.max_epochs=1", f"--checkpoint.monitor={monitor}")
+    output = capsys.readouterr().out
+    assert said in output
+    assert ("perplexity: " in output) == (monitor == "val_loss")
+
+
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
 def test_a_loss_that_is_no_number_stops_before_the_update(folder, tmp_path, algorithm, monkeypatch):
     step = LanguageModelTask.training_step
@@ -293,11 +315,22 @@ def test_lower_case_is_part_of_the_vocabulary(folder, tmp_path, tokenizer, size)
     assert vocabulary.decode(vocabulary.encode("The DOG Barks")) == "the dog barks"
 
 
+def test_a_line_end_of_a_row_is_its_end_mark(folder, tmp_path):
+    lines = (folder / "test.txt").read_text().splitlines()
+    rows = [json.dumps({"text": f"{line}\n"}) for line in lines]
+    (tmp_path / "test.jsonl").write_text("\n".join(rows))
+    fitted = fit(folder, tmp_path / "runs", "--trainer.max_steps=1").datamodule
+    kept = LanguageModelData(dataset=str(folder), test=str(tmp_path / "test.jsonl"))
+    kept.vocabulary = fitted.vocabulary
+    assert torch.equal(kept.ids("test"), fitted.ids("test"))
+    assert kept.size("test") == fitted.size("test")
+
+
 def test_documents_are_the_rows_between_blank_ones(tmp_path):
     rows = ["one two\n", "three\n", "", " \n", "four\n"]
     units = list(_units(rows, "document"))
     assert units == ["one two\nthree", "four"]
-    assert list(_units(rows, "row")) == rows
+    assert list(_units(rows, "row")) == ["one two", "three", "", " ", "four"]
     lines = [["red blue", "green"], ["blue"], ["green red"]] * 4
     text = "\n\n".join("\n".join(each) for each in lines)
     for split in ("train", "test"):
