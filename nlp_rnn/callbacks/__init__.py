@@ -2,7 +2,8 @@
 
 from nlp_rnn.callbacks.attention_maps import AttentionMaps
 from nlp_rnn.callbacks.averaging import Averaging
+from nlp_rnn.callbacks.best_checkpoint import BestCheckpoint
 from nlp_rnn.callbacks.graceful_stop import GracefulStop
 from nlp_rnn.callbacks.last_checkpoint import LastCheckpoint
 
-__all__ = ["AttentionMaps", "Averaging", "GracefulStop", "LastCheckpoint"]
+__all__ = ["AttentionMaps", "Averaging", "BestCheckpoint", "GracefulStop", "LastCheckpoint"]

@@ -27,15 +27,23 @@ class GracefulStop(Checkpoint):
 
     def __init__(self) -> None:
         self._asked = False
+        self._updates = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._ask)
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._updates = trainer.global_step
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if trainer.global_step == self._updates:  # gradients of several batches are gathered
+            return
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             path = save_last(trainer)
             self._restore()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,11 @@ _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 
 def load_splits(
-    dataset: str, *, columns: dict[str, str], streaming: bool = False
+    dataset: str,
+    *,
+    columns: dict[str, str],
+    streaming: bool = False,
+    splits: Collection[str] | None = None,
 ) -> DatasetDict | IterableDatasetDict:
     r"""Loads the splits of a data set with exactly the columns that are wanted, as plain strings.
 
@@ -50,7 +54,7 @@ def load_splits(
             `opinions`, built in, with the columns `text` and `label`;
             a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
             a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
-            for one column also a text file, or a folder of them, `<split>.txt`;
+            for one column also a text file, or a folder of them, `<split>.txt`, without tables;
             a prefix of parallel text files `<prefix>.<column>`, likewise;
             a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
             Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
@@ -58,6 +62,7 @@ def load_splits(
         columns: New name to name in the data, such as {"source": "en", "target": "de"}; a name
             may stand within a `translation` column, as on the Hub.
         streaming: Read while iterating; only the first row is looked at here.
+        splits: Those that are wanted; others may lack columns, and are left as they are.
 
     Raises:
         InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
@@ -70,19 +75,30 @@ def load_splits(
     kind = IterableDatasetDict if streaming else DatasetDict
     built_in = {"phrasebook": _phrasebook, "topics": _topics, "opinions": _opinions}
     if dataset in built_in:
-        splits = built_in[dataset](columns)
-        return (
-            kind({k: v.to_iterable_dataset() for k, v in splits.items()}) if streaming else splits
-        )
+        found = built_in[dataset](columns)
+        return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
     files = parallel_files(path, wanted)
-    if len(wanted) == 1 and not files:
+    if len(wanted) == 1 and not files and not _has_tables(path):
         files = parallel_files(path.with_suffix("") if path.suffix == ".txt" else path, ["txt"])
     if files:
         read = _stream if streaming else _read
         return kind({name: read(dict(zip(columns, paths))) for name, paths in files.items()})
     with _explained(dataset, path):
-        splits = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
-        return kind({k: _pick(data, columns, f"{dataset}, {k}") for k, data in splits.items()})
+        loaded = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
+        return kind(
+            {
+                name: data
+                if splits is not None and name not in splits
+                else _pick(data, columns, f"{dataset}, {name}")
+                for name, data in loaded.items()
+            }
+        )
+
+
+def _has_tables(path: Path) -> bool:
+    """Whether a folder has a table, beside which a text file is no data but a note on it."""
+    tables = _BUILDERS.keys() - {".json"}
+    return path.is_dir() and any(file.suffix in tables for file in path.rglob("*.*"))
 
 
 def _topics(columns: dict[str, str]) -> DatasetDict:
@@ -93,7 +109,7 @@ def _topics(columns: dict[str, str]) -> DatasetDict:
 
 
 def _opinions(columns: dict[str, str]) -> DatasetDict:
-    if set(columns.values()) != {"text", "label"}:
+    if not {"text", "label"} >= set(columns.values()):
         raise InputError(
             f"opinions has the columns text and label, not {', '.join(columns.values())}"
         )

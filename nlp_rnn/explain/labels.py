@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from nlp_rnn.explain.fonts import fonts_for
+
 __all__ = ["MOST_LABELS", "confusion_figure", "reliability_figure"]
 
 BINS = 10
@@ -38,8 +40,11 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
             color = "white" if shares[row, column] > 0.6 else "black"
             text = str(int(confusion[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=color)
+    fonts = fonts_for("".join(labels))
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        label.set(family=fonts, parse_math=False)  # a price is no formula
     axes.set(xlabel="predicted", ylabel="true")
     figure.colorbar(image, ax=axes, label="share of the true label's texts")
     return figure

@@ -77,7 +77,7 @@ class BeamSearch:
             memory,
             beam_size=self.beam_size,
             max_length=(lengths * self.max_length_ratio).long() + 10,
-            min_length=(lengths * self.min_length_ratio).long(),
+            min_length=((lengths - 1) * self.min_length_ratio).long(),  # without the end marks
             length_penalty=self.length_penalty,
             nbest=self.nbest,
             no_repeat_ngram_size=self.no_repeat_ngram_size,

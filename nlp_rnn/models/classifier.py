@@ -54,7 +54,7 @@ class Classifier(nn.Module):
             embedding; 0 leaves it out.
         head_size: units of a hidden layer between pooling and scores; 0 leaves it out.
         embedding_dropout: locked dropout on the embeddings.
-        word_dropout: share of words that are blanked.
+        word_dropout: share of words whose embedding is blanked.
         dropout: locked dropout between the layers.
         weight_dropout: share of recurrent weights left out (Merity et al. 2018).
         output_dropout: locked dropout on the recurrent layers' outputs (the last state, which

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,23 +15,22 @@ from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     LearningRateMonitor,
-    ModelCheckpoint,
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
 from torch import nn
 
-from nlp_rnn.callbacks import Averaging, GracefulStop, LastCheckpoint
+from nlp_rnn.callbacks import Averaging, BestCheckpoint, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
-from nlp_rnn.tasks.saving import DurableCheckpointIO
+from nlp_rnn.tasks.saving import DurableCheckpointIO, RunConfig
 
-__all__ = ["TaskCLI", "has_option", "run"]
+__all__ = ["TaskCLI", "has_option", "new_path", "run"]
 
 
 _TRAINER_DEFAULTS = {
@@ -82,16 +82,19 @@ class TaskCLI(LightningCLI):
         self.mode = mode
         self.callbacks = callbacks
         given = list(sys.argv[1:] if args is None else args)
-        if given[:1] == ["fit"] and not has_option(given, "-c", "--config", "--data.dataset"):
+        if given[:1] == ["fit"] and not has_option(given, "-c", "--config"):
             resumed = Path(_value(given, "--ckpt_path") or "")
-            config = _config_of(resumed, task.name) if resumed.is_file() else example
-            given[1:1] = ["--config", str(config)]
+            if resumed.is_file():
+                given[1:1] = ["--config", str(_config_of(resumed, task.name))]
+            elif not has_option(given, "--data.dataset"):
+                given[1:1] = ["--config", str(example)]
         super().__init__(
             task,
             data,
             trainer_defaults={**_TRAINER_DEFAULTS, **trainer_defaults},
             seed_everything_default=1,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             auto_configure_optimizers=False,
             parser_kwargs={
                 "prog": f"python -m nlp_rnn.tasks.{task.name}",
@@ -108,7 +111,7 @@ class TaskCLI(LightningCLI):
         parser.link_arguments("network", "model.network", apply_on="instantiate")
         for name in self.links:
             parser.link_arguments(f"network.{name}", f"data.{name}")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(Averaging, "averaging")
         parser.set_defaults(
@@ -150,7 +153,7 @@ class TaskCLI(LightningCLI):
                     f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
                     "out"
                 )
-        if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
+        if subcommand == "fit" and not has_option(args, "--checkpoint.dirpath"):
             # Its own folder, where the best score so far is known.
             self.config.fit.checkpoint.dirpath = str(Path(path).parent)
 
@@ -174,12 +177,9 @@ class TaskCLI(LightningCLI):
         """The file that predict is to write.
 
         Raises:
-            InputError: there is one; nothing is ever overwritten.
+            InputError: there is one, or none can be written there.
         """
-        output = Path(self.config.predict.output)
-        if output.exists():
-            raise InputError(f"{output} exists: name a new file with --output")
-        return output
+        return new_path(self.config.predict.output, "--output")
 
     def _parse_ckpt_path(self) -> None:
         """Done in `parse_arguments`, for the network instead of the model."""
@@ -245,6 +245,29 @@ def run(cli: Any) -> None:
         _stop(str(stopped), 130)
     except KeyboardInterrupt:  # before the first update or after the last
         raise SystemExit(130) from None
+
+
+def new_path(given: str, option: str) -> Path:
+    """Where results are to be written, tried before there are any that could be lost.
+
+    Args:
+        given: a file or folder.
+        option: that gave it.
+
+    Raises:
+        InputError: it exists, as nothing is ever overwritten; or its folder cannot be written to.
+    """
+    path = Path(given)
+    if path.exists():
+        raise InputError(f"{path} exists: name a new one with {option}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): name another one with {option}"
+        ) from error
+    return path
 
 
 def _stop(message: str, code: int) -> None:

@@ -36,6 +36,9 @@ class TaskData(LightningDataModule):
     described: ClassVar[tuple[str, ...]]
     """Arguments that say which data these are, with dots; a checkpoint remembers them."""
 
+    own_option: ClassVar[str] = "--data.{}"
+    """What names a data set for one split."""
+
     def __init__(
         self,
         *,
@@ -127,13 +130,19 @@ class TaskData(LightningDataModule):
                 )
             found = loaded[name] if name in loaded else next(iter(loaded.values()))
         else:
-            loaded = load_splits(self.dataset, columns=columns, streaming=self.streaming)
-            if name in ("train", "validation") and not self.others.get("validation"):
+            carved = ("train", "validation")
+            loaded = load_splits(
+                self.dataset,
+                columns=columns,
+                streaming=self.streaming,
+                splits=carved if name in carved else [name],
+            )
+            if name in carved and not self.others.get("validation"):
                 loaded = self.carve(loaded)
             if name not in loaded:
                 raise InputError(
                     f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
-                    f"with --data.{name}"
+                    f"with {self.own_option.format(name)}"
                 )
             found = loaded[name]
             if self.streaming and name != "train":

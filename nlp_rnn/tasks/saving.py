@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, whatever ends the process and wherever it is."""
+"""Files of a run: checkpoints that are whole or not there, and the settings to go on with."""
 
 import io
 import os
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["DurableCheckpointIO"]
+__all__ = ["DurableCheckpointIO", "RunConfig"]
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -49,3 +51,20 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 f"{path} cannot be written ({error.strerror}): an earlier one is untouched; mend "
                 "that and resume from it with --ckpt_path"
             ) from error
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` beside the folder of the checkpoints, where a resume looks for it.
+
+    A resumed run has a log folder of its own, but what it was given holds for the next resume, too.
+    """
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the settings, without what they were resumed from."""
+        # A new run's checkpoints go to its log folder, which they are not told of yet.
+        checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
+        folder = Path(checkpoints).parent if checkpoints else Path(trainer.log_dir or ".")
+        folder.mkdir(parents=True, exist_ok=True)
+        config = self.config.clone()
+        config.ckpt_path = None
+        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True)

@@ -31,7 +31,7 @@ def test_draws_a_few_sentences_and_changes_nothing(tmp_path, network, tokenizer)
 
 
 def test_a_missing_font_is_said_once(tmp_path, network, tokenizer, caplog, monkeypatch) -> None:
-    monkeypatch.setattr("nlp_rnn.explain.heatmap._candidates", lambda: iter(()))
+    monkeypatch.setattr("nlp_rnn.explain.fonts._candidates", lambda: iter(()))
     board = TensorBoardLogger(tmp_path)
     trainer = SimpleNamespace(
         loggers=[board], sanity_checking=False, is_global_zero=True, global_step=7

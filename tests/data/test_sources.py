@@ -113,6 +113,29 @@ def test_the_phrasebook_is_built_in(monkeypatch):
         load("phrasebook", {"source": "en", "target": "xx"})
 
 
+def test_one_column_of_the_opinions_may_be_read_alone():
+    both = load("opinions", {"text": "text", "label": "label"})["test"]
+    assert load("opinions", {"text": "text"})["test"]["text"][:] == both["text"][:]
+    with pytest.raises(InputError, match="not text, mood"):
+        load("opinions", {"text": "text", "label": "mood"})
+
+
+def test_a_text_file_beside_tables_is_no_data(tmp_path):
+    (tmp_path / "train.csv").write_text(CONTENTS["csv"])
+    (tmp_path / "README.txt").write_text("notes\n")
+    assert list(load(tmp_path, {"text": "en"})) == ["train"]
+
+
+def test_only_wanted_splits_need_the_columns(tmp_path):
+    (tmp_path / "train.csv").write_text(CONTENTS["csv"])
+    (tmp_path / "test.csv").write_text("en\na cat\n")
+    splits = load(tmp_path, splits=["train"])
+    assert list(splits["train"]) == WANTED
+    assert splits["test"]["de"][:] == [None]
+    with pytest.raises(InputError, match="test, row 1: 'de' is missing"):
+        load(tmp_path, splits=["test"])
+
+
 def test_a_file_that_changed_is_read_again(tmp_path):
     path = tmp_path / "x.jsonl"
     found = []

@@ -17,6 +17,12 @@ def test_a_label_that_never_occurs_can_be_drawn():
     confusion_figure(torch.tensor([[3, 0], [0, 0]]), ["a", "b"]).canvas.draw()
 
 
+def test_a_price_is_no_formula():
+    figure = confusion_figure(torch.eye(3).int(), ["$", "$$", "$5_$"])
+    figure.canvas.draw()
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["$", "$$", "$5_$"]
+
+
 def test_confidence_is_drawn_against_what_was_right():
     probs = torch.tensor([0.55, 0.58, 0.91, 0.93, 1.0])
     right = torch.tensor([True, False, True, True, True])

@@ -8,7 +8,7 @@ import torch
 from nlp_rnn import Translator
 from nlp_rnn.data.tokenizer import Tokenizer
 from nlp_rnn.errors import InputError, TruncationWarning
-from nlp_rnn.inference import BeamSearch, Sampling
+from nlp_rnn.inference import BeamSearch, Sampling, translation_search
 from nlp_rnn.inference.translation import MAX_SOURCE_TOKENS
 
 TEXTS = ["red dog", "small old black cat", "car", "white house tree man", "", "new woman", " \t "]
@@ -99,6 +99,18 @@ def test_length_limits_hold(translator, tokenizer):
     assert len(tokenizer.encode(longer)) > len(tokenizer.encode(usual)) + 2
     (cut,) = translator.translate(["car " * 40], BeamSearch(max_length_ratio=0.01))[0]
     assert len(tokenizer.encode(cut.text)) <= 10
+
+
+def test_the_end_mark_of_a_source_is_no_token_of_it(translator, tokenizer, monkeypatch):
+    search, shortest = translation_search.beam_search, []
+
+    def recorded(*args, min_length, **options):
+        shortest.extend(min_length.tolist())
+        return search(*args, min_length=min_length, **options)
+
+    monkeypatch.setattr(translation_search, "beam_search", recorded)
+    translator(TEXTS[:3], BeamSearch(min_length_ratio=1.0))
+    assert sorted(shortest) == sorted(len(tokenizer.encode(text)) for text in TEXTS[:3])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.errors import InputError
+from nlp_rnn.explain.fonts import save_figure
 from nlp_rnn.explain.labels import MOST_LABELS, confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
@@ -24,7 +25,7 @@ from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.transfer import SHARED_ARGUMENTS
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
-from nlp_rnn.tasks.cli import TaskCLI, has_option
+from nlp_rnn.tasks.cli import TaskCLI, has_option, new_path
 
 __all__ = ["ClassifyCLI"]
 
@@ -133,9 +134,8 @@ class ClassifyCLI(TaskCLI):
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
     def test(self, **kwargs: Any) -> None:
-        folder = self.config.test.plots and Path(self.config.test.plots)
-        if folder and folder.exists():
-            raise InputError(f"{folder} exists: name a new folder with --plots")
+        plots = self.config.test.plots
+        folder = new_path(plots, "--plots") if plots else None
         super().test(**kwargs)
         evaluation = self.model.evaluation
         if evaluation is None or not self.trainer.is_global_zero:
@@ -143,7 +143,7 @@ class ClassifyCLI(TaskCLI):
         if self.config.test.top_losses:
             self._print_top_losses(evaluation, self.config.test.top_losses)
         if folder:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             _draw(folder, evaluation, self.datamodule.labels.names, self.model.temperature)
             Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
 
@@ -154,7 +154,6 @@ class ClassifyCLI(TaskCLI):
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         batches: Any = self.trainer.predict(**kwargs)
         found = sorted((row for batch in batches for row in batch), key=itemgetter(0))
-        output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("w", encoding="utf-8") as file:
             for _, text, label, probs in found:
                 whole = text if output.suffix == ".jsonl" else None
@@ -255,7 +254,8 @@ def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperatu
     """Write the pictures of an evaluation; there are none of several labels at once."""
     if evaluation.scores.confusion is None:
         return
-    confusion_figure(evaluation.scores.confusion, labels).savefig(folder / "confusion.png", dpi=150)
+    confusion = confusion_figure(evaluation.scores.confusion, labels)
+    save_figure(confusion, folder / "confusion.png", dpi=150)
     probs, predicted = (evaluation.logits / temperature).softmax(1).max(1)
-    figure = reliability_figure(probs, predicted == evaluation.targets)
-    figure.savefig(folder / "reliability.png", dpi=150)
+    reliability = reliability_figure(probs, predicted == evaluation.targets)
+    save_figure(reliability, folder / "reliability.png", dpi=150)

@@ -116,6 +116,7 @@ class ClassificationData(TaskData):
         InputError: a value out of range.
     """
 
+    own_option = "--data.{}.dataset"
     described = (
         "dataset",
         "text",

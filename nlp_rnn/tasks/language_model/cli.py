@@ -89,7 +89,6 @@ class LanguageModelCLI(TaskCLI):
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         batches: Any = self.trainer.predict(**kwargs)
         values = [value for batch in batches for value in batch]
-        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text("".join(f"{value:.4f}\n" for value in values), encoding="utf-8")
         Console().print(f"{len(values)} log-probabilities written to {output}", highlight=False)
 

@@ -108,7 +108,6 @@ def write_predictions(
     output: Path, predictions: Sequence[tuple[int, str, float]], sources: Sequence[str]
 ) -> None:
     """Text, a line per row; or with ``.jsonl`` source, translation and score."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", encoding="utf-8") as file:
         for row, text, score in predictions:
             line = text

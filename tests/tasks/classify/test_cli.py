@@ -68,7 +68,7 @@ def test_what_test_says_is_what_the_public_classifier_says(trained, folder):
 def test_validation_is_the_same_alone_as_in_training(trained, capsys):
     cli = quiet("validate", f"--ckpt_path={trained}")
     saved = torch.load(trained, weights_only=True)
-    callback = next(v for k, v in saved["callbacks"].items() if k.startswith("ModelCheckpoint"))
+    callback = next(v for k, v in saved["callbacks"].items() if k.startswith("BestCheckpoint"))
     assert cli.model.evaluation.scores.accuracy == pytest.approx(
         float(callback["best_model_score"])
     )
@@ -84,8 +84,29 @@ def test_predict_writes_a_line_per_row(trained, folder, tmp_path):
     assert [record["text"] for record in records] == texts
     assert [line.split("\t")[0] for line in lines] == [record["label"] for record in records]
     assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
-    with pytest.raises(InputError, match=r"labels\.tsv exists"):
-        quiet("predict", f"--ckpt_path={trained}", f"--output={tmp_path}/labels.tsv")
+    for wrong, message in (
+        (f"{tmp_path}/labels.tsv", r"labels\.tsv exists"),
+        (f"{tmp_path}/labels.tsv/new.tsv", r"new\.tsv cannot be written"),
+    ):
+        with pytest.raises(InputError, match=message):
+            quiet("predict", f"--ckpt_path={trained}", f"--output={wrong}")
+
+
+def test_a_split_that_is_not_there_is_named_with_its_option(trained, folder, tmp_path):
+    for name in ("train", "validation"):
+        shutil.copy(folder / f"{name}.csv", tmp_path)
+    with pytest.raises(InputError, match=r"no test split .*--data\.test\.dataset"):
+        quiet("test", f"--ckpt_path={trained}", f"--data.dataset={tmp_path}")
+
+
+def test_fit_needs_no_labels_in_test(folder, fit, tmp_path):
+    for name in ("train", "validation"):
+        shutil.copy(folder / f"{name}.csv", tmp_path)
+    (tmp_path / "test.csv").write_text("text\nthe film is good\n")
+    cli = fit(tmp_path, tmp_path / "runs", "--trainer.max_steps=1")
+    best = cli.trainer.checkpoint_callback.best_model_path
+    with pytest.raises(InputError, match="test, row 1: 'label' is missing"):
+        quiet("test", f"--ckpt_path={best}")
 
 
 def test_predict_needs_no_labels_and_leaves_none_out(trained, tmp_path):

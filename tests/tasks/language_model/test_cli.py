@@ -148,6 +148,7 @@ class _CtrlC(Callback):
 
     def on_before_backward(self, trainer, pl_module, loss):
         if trainer.global_step == self.step:
+            self.step = -1  # once, whatever number of batches an update has
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -162,7 +163,13 @@ NT_ASGD = [
 
 @pytest.mark.parametrize(
     ("step", "flags"),
-    [(2, []), (20, ["--trainer.val_check_interval=0.5"]), (33, []), (30, NT_ASGD)],
+    [
+        (2, []),
+        (20, ["--trainer.val_check_interval=0.5"]),
+        (33, []),
+        (30, NT_ASGD),
+        (4, ["--trainer.accumulate_grad_batches=3"]),
+    ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, flags, monkeypatch):
     flags = ["--trainer.max_epochs=2", *flags]
@@ -269,6 +276,24 @@ def test_a_loss_that_is_no_number_stops_before_the_update(folder, tmp_path, algo
     saved = torch.load(tmp_path / "language_model/version_0/checkpoints/last.ckpt")
     assert 0 < saved["global_step"] <= 80
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+def test_a_resume_keeps_its_settings_and_the_best_score(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LanguageModelCLI(["fit", *SMALL, f"--data.dataset={folder}", "--trainer.max_epochs=1"])
+    last = Path("runs/language_model/version_0/checkpoints/last.ckpt")
+    best = torch.load(last.with_name("best.ckpt"))["global_step"]
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    worse = ["--model.optimization.learning_rate=50", "--trainer.max_epochs=2"]
+    LanguageModelCLI(["fit", f"--ckpt_path={last}", f"--data.dataset={moved}", *worse])
+    assert torch.load(last.with_name("best.ckpt"))["global_step"] == best
+
+    again = LanguageModelCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=3"])
+    settings = again.config.fit
+    assert settings.data.dataset == str(moved)  # of the first resume
+    assert settings.data.window == [8, 12]  # of the first run
+    assert settings.model.optimization.learning_rate == 50
+    assert torch.load(last)["epoch"] == 2
 
 
 @pytest.mark.parametrize("flag", ["--data.batch_size=2", "--data.window=[6]"])
