@@ -15,6 +15,11 @@ class BestCheckpoint(ModelCheckpoint):
     since, makes it forget the score, and the first epoch after a resume overwrites ``best.ckpt``.
     """
 
+    @property
+    def state_key(self) -> str:
+        """That of a `ModelCheckpoint`, so that each finds what the other wrote."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the score over if what it belongs to lies in this folder."""
 

@@ -54,7 +54,8 @@ def load_splits(
             `opinions`, built in, with the columns `text` and `label`;
             a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
             a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
-            for one column also a text file, or a folder of them, `<split>.txt`, without tables;
+            for one column also a text file, or a folder of them, `<split>.txt`, which has
+            `train.txt` or no tables;
             a prefix of parallel text files `<prefix>.<column>`, likewise;
             a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
             Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
@@ -78,8 +79,10 @@ def load_splits(
         found = built_in[dataset](columns)
         return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
     files = parallel_files(path, wanted)
-    if len(wanted) == 1 and not files and not _has_tables(path):
+    if len(wanted) == 1 and not files:
         files = parallel_files(path.with_suffix("") if path.suffix == ".txt" else path, ["txt"])
+        if "train" not in files and _has_tables(path):  # beside which it is a note, no data
+            files = {}
     if files:
         read = _stream if streaming else _read
         return kind({name: read(dict(zip(columns, paths))) for name, paths in files.items()})
@@ -96,7 +99,7 @@ def load_splits(
 
 
 def _has_tables(path: Path) -> bool:
-    """Whether a folder has a table, beside which a text file is no data but a note on it."""
+    """Whether there are tables in a folder."""
     tables = _BUILDERS.keys() - {".json"}
     return path.is_dir() and any(file.suffix in tables for file in path.rglob("*.*"))
 

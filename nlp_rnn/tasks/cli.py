@@ -28,7 +28,7 @@ from nlp_rnn.cpu import tune_cpu
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import DivergedError, Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
-from nlp_rnn.tasks.saving import DurableCheckpointIO, RunConfig
+from nlp_rnn.tasks.saving import DurableCheckpointIO, ResumedSettings
 
 __all__ = ["TaskCLI", "has_option", "new_path", "run"]
 
@@ -93,8 +93,7 @@ class TaskCLI(LightningCLI):
             data,
             trainer_defaults={**_TRAINER_DEFAULTS, **trainer_defaults},
             seed_everything_default=1,
-            save_config_callback=RunConfig,
-            save_config_kwargs={"save_to_log_dir": False},
+            save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             parser_kwargs={
                 "prog": f"python -m nlp_rnn.tasks.{task.name}",
@@ -153,7 +152,7 @@ class TaskCLI(LightningCLI):
                     f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
                     "out"
                 )
-        if subcommand == "fit" and not has_option(args, "--checkpoint.dirpath"):
+        if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
             # Its own folder, where the best score so far is known.
             self.config.fit.checkpoint.dirpath = str(Path(path).parent)
 
@@ -199,12 +198,21 @@ class TaskCLI(LightningCLI):
             warn_of_slow_bf16(built, setting, "--trainer.precision 32-true")
         return built
 
+    def _settings(self) -> str:
+        """Those of `fit`, as a config for the next resume, wherever its checkpoint lies then."""
+        settings = self.config.fit.clone()
+        settings.ckpt_path = settings.checkpoint.dirpath = None
+        return str(self._parser("fit").dump(settings, skip_none=False))
+
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Trainer:
         if self.subcommand != "fit":  # Averaging, stopping and saving belong to training.
             return self.trainer_class(**config)
         extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
+        run = Path(self.config.fit.ckpt_path or "").parent.parent
+        if self.config.fit.ckpt_path and (run / "config.yaml").is_file():
+            extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
         plugins = config.get("plugins") or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
         if not any(isinstance(each, CheckpointIO) for each in plugins):
@@ -289,12 +297,13 @@ def _value(args: Sequence[str], option: str) -> str | None:
 
 
 def _config_of(checkpoint: Path, task: str) -> Path:
-    """The config of the run that wrote a checkpoint.
+    """The config of the run that wrote a checkpoint, that of its last resume if it had one.
 
     Raises:
         InputError: the checkpoint is not where it was written, or of no use.
     """
-    config = checkpoint.parent.parent / "config.yaml"
+    resumed = checkpoint.parent.parent / "resumed.yaml"
+    config = resumed if resumed.is_file() else resumed.with_name("config.yaml")
     if not config.is_file():
         open_checkpoint(checkpoint, task=task)
         raise InputError(

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["DurableCheckpointIO", "RunConfig"]
+__all__ = ["DurableCheckpointIO", "ResumedSettings"]
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -53,18 +53,24 @@ class DurableCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
-class RunConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` beside the folder of the checkpoints, where a resume looks for it.
+class ResumedSettings(Callback):
+    """Writes the settings that a run goes on with beside those that it began with.
 
-    A resumed run has a log folder of its own, but what it was given holds for the next resume, too.
+    The log folder of a resumed run is another one than that of its checkpoints, where the next
+    resume looks. They are written once its first epoch begins: a resume that is refused before
+    leaves no trace.
+
+    Args:
+        path: of the file.
+        settings: its content.
     """
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the settings, without what they were resumed from."""
-        # A new run's checkpoints go to its log folder, which they are not told of yet.
-        checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
-        folder = Path(checkpoints).parent if checkpoints else Path(trainer.log_dir or ".")
-        folder.mkdir(parents=True, exist_ok=True)
-        config = self.config.clone()
-        config.ckpt_path = None
-        self.parser.save(config, folder / "config.yaml", skip_none=False, overwrite=True)
+    def __init__(self, path: Path, settings: str) -> None:
+        self.path = path
+        self.settings = settings
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            unfinished = self.path.with_name(f".{self.path.name}.unfinished")
+            unfinished.write_text(self.settings, encoding="utf-8")
+            unfinished.replace(self.path)

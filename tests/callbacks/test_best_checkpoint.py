@@ -3,6 +3,7 @@ import warnings
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from nlp_rnn.callbacks import BestCheckpoint
 
@@ -36,6 +37,11 @@ def test_the_best_score_is_known_again_wherever_the_folder_is(written, tmp_path,
     assert after.best_model_score == 0.5
     assert after.best_model_path == after.kth_best_model_path == str(folder / "best.ckpt")
     assert after.best_k_models == {str(folder / "best.ckpt"): torch.tensor(0.5)}
+
+
+def test_it_reads_what_a_model_checkpoint_wrote(tmp_path):
+    plain = ModelCheckpoint(dirpath=tmp_path, monitor="val_loss", filename="best")
+    assert build(tmp_path).state_key == plain.state_key
 
 
 def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_path):

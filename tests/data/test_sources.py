@@ -124,6 +124,8 @@ def test_a_text_file_beside_tables_is_no_data(tmp_path):
     (tmp_path / "train.csv").write_text(CONTENTS["csv"])
     (tmp_path / "README.txt").write_text("notes\n")
     assert list(load(tmp_path, {"text": "en"})) == ["train"]
+    (tmp_path / "train.txt").write_text("text\n")
+    assert sorted(load(tmp_path, {"text": "en"})) == ["README", "train"]
 
 
 def test_only_wanted_splits_need_the_columns(tmp_path):

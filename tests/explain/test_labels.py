@@ -1,5 +1,6 @@
 import torch
 
+from nlp_rnn.explain import labels as drawing
 from nlp_rnn.explain.labels import confusion_figure, reliability_figure
 
 
@@ -21,6 +22,13 @@ def test_a_price_is_no_formula():
     figure = confusion_figure(torch.eye(3).int(), ["$", "$$", "$5_$"])
     figure.canvas.draw()
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["$", "$$", "$5_$"]
+
+
+def test_labels_are_written_in_fonts_that_have_them(monkeypatch):
+    monkeypatch.setattr(drawing, "fonts_for", lambda text: [f"a font for {text}"])
+    axes = confusion_figure(torch.eye(2).int(), ["好", "坏"]).axes[0]
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        assert label.get_fontfamily() == ["a font for 好坏"]
 
 
 def test_confidence_is_drawn_against_what_was_right():

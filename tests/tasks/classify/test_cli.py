@@ -68,7 +68,7 @@ def test_what_test_says_is_what_the_public_classifier_says(trained, folder):
 def test_validation_is_the_same_alone_as_in_training(trained, capsys):
     cli = quiet("validate", f"--ckpt_path={trained}")
     saved = torch.load(trained, weights_only=True)
-    callback = next(v for k, v in saved["callbacks"].items() if k.startswith("BestCheckpoint"))
+    callback = next(v for k, v in saved["callbacks"].items() if k.startswith("ModelCheckpoint"))
     assert cli.model.evaluation.scores.accuracy == pytest.approx(
         float(callback["best_model_score"])
     )

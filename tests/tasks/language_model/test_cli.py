@@ -188,6 +188,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
     assert torch.load(stopped)["global_step"] == step + 1
     fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
     resumed = torch.load(stopped)
+    assert (stopped.parent.parent / "resumed.yaml").is_file()
     assert resumed["global_step"] == expected["global_step"]
     for weights in ("current_model_state", "state_dict"):
         for name, value in expected[weights].items():
@@ -294,6 +295,18 @@ def test_a_resume_keeps_its_settings_and_the_best_score(folder, tmp_path, monkey
     assert settings.data.window == [8, 12]  # of the first run
     assert settings.model.optimization.learning_rate == 50
     assert torch.load(last)["epoch"] == 2
+    begun = (last.parent.parent / "config.yaml").read_text()
+    assert "learning_rate: 0.02\n" in begun
+
+
+def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path):
+    fit(folder, tmp_path, "--trainer.max_epochs=1")
+    run = tmp_path / "language_model/version_0"
+    resume = ["fit", f"--ckpt_path={run}/checkpoints/last.ckpt", "--trainer.max_epochs=2"]
+    with pytest.raises(InputError, match="cannot go on with a checkpoint of the other"):
+        LanguageModelCLI([*resume, "--model.optimization.algorithm=sgd"])
+    LanguageModelCLI(resume)
+    assert "dirpath: null" in (run / "resumed.yaml").read_text()
 
 
 @pytest.mark.parametrize("flag", ["--data.batch_size=2", "--data.window=[6]"])

@@ -64,7 +64,7 @@ def test_training_learns_and_logs(trained: Path) -> None:
     assert (trained / "best.ckpt").exists()
     last = torch.load(trained / "last.ckpt")
     assert last["epoch"] == 11, "the last, whether or not it is the best"
-    (kept,) = (state for name, state in last["callbacks"].items() if "BestCheckpoint" in name)
+    (kept,) = (state for name, state in last["callbacks"].items() if "ModelCheckpoint" in name)
     assert float(kept["best_model_score"]) == pytest.approx(max(bleu), abs=1e-3)
 
 
