@@ -139,7 +139,8 @@ def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path
     assert cli.trainer.current_epoch == 13
     assert cli.trainer.checkpoint_callback.dirpath == str(last.parent)
     assert torch.load(last)["epoch"] == 12
-    (run / "config.yaml").unlink()
+    for name in ("config.yaml", "resumed.yaml"):
+        (run / name).unlink()
     with pytest.raises(InputError, match=r"config\.yaml.* does not exist: name them with --config"):
         TranslateCLI(["fit", f"--ckpt_path={last}"])
     (run / "checkpoints/cut.ckpt").write_bytes(last.read_bytes()[:-100])
