@@ -14,8 +14,9 @@ from torch import Tensor
 from nlp_rnn.data.batching import MULTIPLE, TokenBatches, pad, real_positions
 from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
+from nlp_rnn.errors import InputError
 
-__all__ = ["Batch", "Corpus", "load_corpus", "training_batches"]
+__all__ = ["Batch", "Corpus", "load_corpus", "load_test", "training_batches"]
 
 Pair = tuple[list[int], list[int]]
 
@@ -29,12 +30,10 @@ class Corpus(NamedTuple):
     Attributes:
         tokenizer: of both languages.
         train: source and target ids of every pair, both with the end token.
-        test: raw source text.
     """
 
     tokenizer: Tokenizer
     train: list[Pair]
-    test: list[str]
 
 
 class Batch(NamedTuple):
@@ -62,16 +61,27 @@ class Batch(NamedTuple):
 
 
 def load_corpus(dataset: str, *, vocab_size: int) -> Corpus:
-    """Read the columns en and de and train a joint tokenizer on them."""
-    datasets.disable_progress_bars()
-    splits = load_splits(dataset, columns={"source": "en", "target": "de"})
-    sources, targets = splits["train"]["source"][:], splits["train"]["target"][:]
+    """Read the columns en and de of train and learn a joint tokenizer from them."""
+    sources, targets = _columns(dataset, "train")
     if dataset == "phrasebook":
         vocab_size = min(vocab_size, PHRASEBOOK_VOCABULARY)
     tokenizer = Tokenizer.train([*sources, *targets], vocab_size=vocab_size)
     sides = (tokenizer.encode_batch(texts) for texts in (sources, targets))
     train = [([*source, EOS], [*target, EOS]) for source, target in zip(*sides)]
-    return Corpus(tokenizer, train, splits["test"]["source"][:])
+    return Corpus(tokenizer, train)
+
+
+def load_test(dataset: str) -> list[str]:
+    """Raw source text of test."""
+    return _columns(dataset, "test")[0]
+
+
+def _columns(dataset: str, split: str) -> tuple[list[str], list[str]]:
+    datasets.disable_progress_bars()
+    splits = load_splits(dataset, columns={"source": "en", "target": "de"}, splits=[split])
+    if split not in splits:
+        raise InputError(f"{dataset} has no {split} split: give a folder that has one")
+    return splits[split]["source"][:], splits[split]["target"][:]
 
 
 def training_batches(

@@ -16,17 +16,19 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.corpus import load_corpus
+from benchmarks.corpus import load_corpus, load_test
 from benchmarks.timing import (
     add_dataset,
     comparison_arguments,
     machine,
-    precision,
+    parse,
     print_table,
+    products,
     ratio,
+    run_script,
     take_turns,
 )
-from nlp_rnn.data.sources import load_splits
+from nlp_rnn.cli.common import positive
 from nlp_rnn.decoding import Hypothesis, beam_search
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.models.ensemble import Ensemble
@@ -77,7 +79,7 @@ def measure(
     few = list(texts)[:: max(1, len(texts) // alone)][:alone]
 
     def translate(name: str, search: BeamSearch, batch: Sequence[str], size: int) -> None:
-        with precision(name):
+        with products(name):
             translators[name].translate(batch, search, batch_size=size)
 
     runs: dict[str, Callable[[], None]] = {}
@@ -124,9 +126,13 @@ def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
     add_dataset(parser)
     parser.add_argument("--checkpoint", help="of a trained translator; its source must be en")
-    parser.add_argument("--sentences", type=int, default=1000, help="at most, of the test split")
-    parser.add_argument("--alone", type=int, default=100, help="sentences of them one at a time")
-    run(parser.parse_args())
+    parser.add_argument(
+        "--sentences", type=positive, default=1000, help="at most, of the test split"
+    )
+    parser.add_argument(
+        "--alone", type=positive, default=100, help="sentences of them one at a time"
+    )
+    run(parse(parser))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -135,9 +141,7 @@ def run(options: argparse.Namespace) -> None:
     translators = {}
     if options.checkpoint:
         kind = BeamSearch
-        texts = load_splits(options.dataset, columns={"source": "en", "target": "de"})["test"][
-            "source"
-        ][:]
+        texts = load_test(options.dataset)
         for name, dtype in kinds.items():
             translators[name] = Translator.from_checkpoint(
                 options.checkpoint,
@@ -147,7 +151,7 @@ def run(options: argparse.Namespace) -> None:
         kind = AsLongAsSource
         torch.manual_seed(0)
         corpus = load_corpus(options.dataset, vocab_size=4000)
-        texts = corpus.test
+        texts = load_test(options.dataset)
         network = Seq2Seq(vocab_size=corpus.tokenizer.vocab_size)
         for name, dtype in kinds.items():
             translators[name] = Translator(
@@ -167,4 +171,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -14,7 +14,8 @@ from statistics import median
 
 import torch
 
-from benchmarks.timing import arguments, machine, print_table, ratio, take_turns
+from benchmarks.timing import arguments, machine, print_table, ratio, run_script, take_turns
+from nlp_rnn.cli.common import positive
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.inference import TextGenerator, TextSampling
 from nlp_rnn.models.language_model import LanguageModel
@@ -42,9 +43,9 @@ def measure(
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--checkpoint")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--batch-size", type=int, default=1, help="texts side by side")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lengths", type=positive, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--batch-size", type=positive, default=1, help="texts side by side")
+    parser.add_argument("--rounds", type=positive, default=3)
     run(parser.parse_args())
 
 
@@ -61,4 +62,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -24,14 +24,25 @@ spread by a quarter, as in batches of like lengths.
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import comparison_arguments, machine, print_table, ratio, take_turns
+from benchmarks.timing import (
+    comparison_arguments,
+    machine,
+    parse,
+    print_table,
+    ratio,
+    run_script,
+    take_turns,
+)
 from benchmarks.train_classifier import BATCH_SIZE, VOCAB_SIZE, Batch, batches, train
+from nlp_rnn.cli.common import positive
+from nlp_rnn.errors import InputError
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.tasks.optimization import Optimization
 
@@ -129,13 +140,17 @@ def measure(
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
-    parser.add_argument("--length", type=int, default=200, help="tokens of a text on average")
-    parser.add_argument("--size", type=int, default=256, help="of embedding and layers")
-    parser.add_argument("--batches", type=int, default=4, help="of a round")
-    run(parser.parse_args())
+    parser.add_argument("--length", type=positive, default=200, help="tokens of a text on average")
+    parser.add_argument("--size", type=positive, default=256, help="of embedding and layers")
+    parser.add_argument("--batches", type=positive, default=4, help="of a round")
+    run(parse(parser))
 
 
 def run(options: argparse.Namespace) -> None:
+    if find_spec("fastai") is None:
+        raise InputError(
+            "fastai is not installed here: see the head of benchmarks/peers_classifier.py"
+        )
     print(machine(options.threads))
     torch.manual_seed(0)
     data = batches(options.batches, length=options.length, spread=0.25)
@@ -157,4 +172,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -10,12 +10,15 @@ import os
 import platform
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
+from nlp_rnn.cli.common import positive
 from nlp_rnn.cpu import CPUINFO, cpu_flags, has_bf16, tune_cpu
+from nlp_rnn.errors import InputError
 
 __all__ = [
     "PRECISIONS",
@@ -24,9 +27,12 @@ __all__ = [
     "comparison_arguments",
     "machine",
     "matmul_rates",
+    "parse",
     "precision",
     "print_table",
+    "products",
     "ratio",
+    "run_script",
     "take_turns",
 ]
 
@@ -41,7 +47,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     return parser
 
 
@@ -50,14 +56,16 @@ def add_dataset(parser: argparse.ArgumentParser, default: str = "phrasebook") ->
     parser.add_argument(
         "--dataset",
         default=default,
-        help="a Hub id, a local folder or file, or a built-in corpus",
+        help="a Hub id, a local folder with its splits, or a built-in corpus",
     )
 
 
 def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentParser:
     """A parser with what all comparisons take."""
     parser = arguments(description)
-    parser.add_argument("--rounds", type=int, default=rounds, help="times that variants take turns")
+    parser.add_argument(
+        "--rounds", type=positive, default=rounds, help="times that variants take turns"
+    )
     parser.add_argument(
         "--precisions",
         nargs="+",
@@ -67,6 +75,23 @@ def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentP
         "autocast; where the CPU lacks instructions for bf16 it takes 50-100x as long",
     )
     return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options of a comparison, which needs fp32 to compare with."""
+    options = parser.parse_args()
+    if set(options.precisions) == {"bf16"}:
+        parser.error("--precisions bf16 has nothing to compare with: give highest or medium, too")
+    return options
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script; a user's mistake ends it with one line and exit code 2."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def machine(threads: int) -> str:
@@ -84,19 +109,29 @@ def machine(threads: int) -> str:
 
 
 @contextlib.contextmanager
-def precision(name: str) -> Iterator[None]:
-    """fp32 products under ``torch.set_float32_matmul_precision(name)``, or ``bf16`` autocast.
+def products(name: str) -> Iterator[None]:
+    """fp32 products under ``torch.set_float32_matmul_precision(name)``, or its default for bf16.
 
-    For one training step: autocast keeps the weights that it has rounded until the end, so that a
-    second step in the same block would read those of the first.
+    For what chooses bf16 itself: within an autocast of ours it would find the weights rounded
+    already, which is a part of its work.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest" if name == "bf16" else name)
     try:
-        with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
-            yield
+        yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """`products`, and autocast for ``bf16``.
+
+    For one training step: autocast keeps the weights that it has rounded until the end, so that a
+    second step in the same block would read those of the first.
+    """
+    with products(name), torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
+        yield
 
 
 def take_turns(
@@ -139,7 +174,7 @@ def matmul_rates(names: Sequence[str], *, repeats: int = 5) -> dict[str, float]:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns, words to the left and numbers to the right."""
     cells = [list(map(str, header))] + [
-        [f"{cell:,.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+        [_number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells)]
     numeric = [all(isinstance(cell, (int, float)) for cell in column) for column in zip(*rows)]
@@ -151,6 +186,10 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
             ).rstrip()
         )
     print()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _cpuinfo() -> str:

@@ -24,11 +24,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.timing import (
     comparison_arguments,
     machine,
+    parse,
     precision,
     print_table,
     ratio,
+    run_script,
     take_turns,
 )
+from nlp_rnn.cli.common import positive
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import WordVocabulary
@@ -181,17 +184,19 @@ def measure_inference(hidden_size: int, *, length: int, rounds: int) -> dict[str
         [name, round(1 / median(times)), ratio(seconds["alone"], times)]
         for name, times in seconds.items()
     ]
-    print("inference, text in and label out, fp32")
+    print(f"inference, text in and label out, fp32 ({torch.get_float32_matmul_precision()})")
     print_table([f"batches of {BATCH_SIZE}", "texts/s", "x alone"], rows)
     return seconds
 
 
 def main() -> None:
     parser = comparison_arguments(__doc__.splitlines()[0], rounds=5)
-    parser.add_argument("--length", type=int, default=40, help="tokens of a text on average")
-    parser.add_argument("--hidden-size", type=int, default=400, help="of both directions together")
-    parser.add_argument("--batches", type=int, default=8, help="of a round")
-    run(parser.parse_args())
+    parser.add_argument("--length", type=positive, default=40, help="tokens of a text on average")
+    parser.add_argument(
+        "--hidden-size", type=positive, default=400, help="of both directions together"
+    )
+    parser.add_argument("--batches", type=positive, default=8, help="of a round")
+    run(parse(parser))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -207,4 +212,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

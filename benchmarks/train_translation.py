@@ -33,11 +33,14 @@ from benchmarks.timing import (
     comparison_arguments,
     machine,
     matmul_rates,
+    parse,
     precision,
     print_table,
     ratio,
+    run_script,
     take_turns,
 )
+from nlp_rnn.cli.common import positive
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.attention import Memory
@@ -211,10 +214,15 @@ def main() -> None:
         help="sizes as in peers_translation: LSTM, one decoder layer, 8k subwords, 64 sentences",
     )
     parser.add_argument("--cell", default="", help="another cell than that of the shape")
-    parser.add_argument("--hidden-size", type=int, default=512, help="of all recurrent layers")
-    parser.add_argument("--batches", type=int, default=8, help="batches of a round")
-    parser.add_argument("--tokens-per-batch", type=int, default=1200, help="padded target tokens")
-    run(parser.parse_args())
+    parser.add_argument("--hidden-size", type=positive, default=512, help="of all recurrent layers")
+    parser.add_argument("--batches", type=positive, default=8, help="batches of a round")
+    parser.add_argument(
+        "--tokens-per-batch", type=positive, default=1200, help="padded target tokens"
+    )
+    options = parse(parser)
+    if options.peer_shape and options.tokens_per_batch != parser.get_default("tokens_per_batch"):
+        parser.error("--tokens-per-batch: --peer-shape has batches of 64 sentences; leave one out")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -235,4 +243,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

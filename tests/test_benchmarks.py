@@ -4,6 +4,7 @@ import mmap
 import sys
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from benchmarks import (
     train_language_model,
     train_translation,
 )
-from benchmarks.corpus import Batch, Corpus, collate, load_corpus, training_batches
+from benchmarks.corpus import Batch, Corpus, collate, load_corpus, load_test, training_batches
 from nlp_rnn.data.tokenizer import EOS, Tokenizer
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.inference import BeamSearch, TextGenerator, Translator
@@ -33,6 +34,7 @@ from nlp_rnn.models.seq2seq import Seq2Seq
 
 WORDS = "the cat dog sees a house and runs to that old tree".split()  # noqa: SIM905
 TEXTS = [" ".join(WORDS[i : i + 2 + i % 5]) for i in range(len(WORDS) - 2)]
+linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 TINY = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8}
 
 
@@ -40,7 +42,7 @@ TINY = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8}
 def corpus() -> Corpus:
     tokenizer = Tokenizer.train(TEXTS, vocab_size=30, model_type="bpe")
     ids = [[*each, EOS] for each in tokenizer.encode_batch(TEXTS)]
-    return Corpus(tokenizer, list(zip(ids, reversed(ids))), TEXTS)
+    return Corpus(tokenizer, list(zip(ids, reversed(ids))))
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,7 @@ def test_load_corpus_reads_a_folder(tmp_path: Path) -> None:
         for side in ("en", "de"):
             (tmp_path / f"{split}.{side}").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
     loaded = load_corpus(str(tmp_path), vocab_size=25)
-    assert loaded.test == TEXTS
+    assert load_test(str(tmp_path)) == TEXTS
     assert [loaded.tokenizer.decode(target) for _, target in loaded.train] == TEXTS
 
 
@@ -114,7 +116,7 @@ def test_decode_translation(corpus: Corpus) -> None:
     translator = Translator([network], corpus.tokenizer, corpus.tokenizer)
     searches: dict[str, BeamSearch] = {"greedy": decode_translation.AsLongAsSource(beam_size=1)}
     seconds = decode_translation.measure(
-        {"highest": translator}, corpus.test, alone=3, searches=searches, rounds=2
+        {"highest": translator}, TEXTS, alone=3, searches=searches, rounds=2
     )
     assert sorted(seconds) == ["greedy, highest, 1", "greedy, highest, 64"]
     assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
@@ -132,7 +134,7 @@ def test_an_untrained_network_writes_as_much_as_it_reads(beam_size: int) -> None
         assert len(hypotheses[0].tokens) in (length - 1, length)  # the end token is left out
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+@linux
 def test_memory(corpus: Corpus) -> None:
     variant = train_translation.variants(TINY, ["highest"])["parallel, highest"]
     sizes = memory.measure(variant, batches(corpus, 4), every=1)
@@ -141,6 +143,7 @@ def test_memory(corpus: Corpus) -> None:
     assert memory.growth({1: 5.0, 2: 10.0, 3: 12.0}) == pytest.approx(0.2)
 
 
+@linux
 def test_resident_memory_is_that_of_this_process() -> None:
     before = memory.resident()
     with mmap.mmap(-1, 64 * 2**20) as block:  # a tensor may be given memory that was freed before
@@ -169,7 +172,7 @@ def test_variants_take_turns() -> None:
 
 
 def test_peers_read_the_same_subwords(corpus: Corpus, tmp_path: Path) -> None:
-    peers_translation.write_corpus(corpus, tmp_path)
+    peers_translation.write_corpus(corpus, TEXTS, tmp_path)
     vocabulary = (tmp_path / "vocabulary").read_text(encoding="utf-8").splitlines()
     assert len(vocabulary) == 30 - 4
     lines = (tmp_path / "train.target").read_text(encoding="utf-8").splitlines()
@@ -201,7 +204,7 @@ def test_peers_in_turn(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With a stand-in for the peer, which is not installed here, and our own training for real."""
-    job = peers_translation.Job(corpus, tmp_path, steps=10, threads=1)
+    job = peers_translation.Job(corpus, TEXTS, tmp_path, steps=10, threads=1)
     fake = peers_translation.Result(1e-3, {"greedy": (1e-3, 5.0), "beam 5": (1e-3, 5.0)})
     monkeypatch.setattr(peers_translation, "opennmt", lambda python, job, level: fake)
     monkeypatch.setattr(peers_translation, "OURS", {"tiny": {"hidden_size": 8}})
@@ -211,6 +214,103 @@ def test_peers_in_turn(
     assert set(mine.decoding) == {"greedy", "beam 5"}
     peers_translation.report(results, {"OpenNMT-py": 1, "tiny": 1})
     assert "x OpenNMT-py highest" in capsys.readouterr().out
+
+
+def test_peers_report_divides_by_the_fastest_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    def result(rate: float) -> peers_translation.Result:
+        return peers_translation.Result(rate, {"greedy": (rate, 5.0), "beam 5": (rate, 5.0)})
+
+    results = {
+        ("OpenNMT-py", "medium"): [result(400.0)],
+        ("OpenNMT-py", "highest"): [result(100.0)],
+        ("one layer", "highest"): [result(300.0)],
+    }
+    peers_translation.report(results, {"OpenNMT-py": 1, "one layer": 1})
+    training = capsys.readouterr().out.split("greedy")[0]
+    assert "x OpenNMT-py highest" in training
+    ours = training.splitlines()[4].split()
+    assert ours[:6] == ["one", "layer", "highest", "300", "3", "0.75"]
+
+
+def test_peers_output_is_counted_as_segmented_anew(corpus: Corpus, tmp_path: Path) -> None:
+    job = peers_translation.Job(corpus, TEXTS, tmp_path, steps=10, threads=1)
+    spelled = [" ".join("\u2581" + text.replace(" ", "\u2581")) for text in TEXTS]
+    (tmp_path / "output").write_text("\n".join(spelled) + "\n", encoding="utf-8")
+    rate, tokens = peers_translation.written(job, 2.0)
+    assert rate == len(TEXTS) / 2
+    assert tokens == sum(map(len, corpus.tokenizer.encode_batch(TEXTS))) / len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "message"),
+    [
+        (train_translation, ["--dataset", "nowhere/at-all.csv"], "nowhere/at-all.csv"),
+        (train_translation, ["--precisions", "bf16"], "highest or medium"),
+        (train_translation, ["--peer-shape", "--tokens-per-batch", "9"], "--peer-shape"),
+        (train_translation, ["--rounds", "0"], "less than 1"),
+        (decode_translation, ["--checkpoint", "nowhere.ckpt"], "nowhere.ckpt"),
+        (train_language_model, ["--column", "words"], "words"),
+        (peers_translation, [], "--onmt"),
+        (peers_translation, ["--onmt", "nowhere/python"], "nowhere/python"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    script: ModuleType,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", ["benchmark", *options])
+    monkeypatch.setattr(timing, "tune_cpu", lambda: None)  # which is for the whole process
+    with pytest.raises(SystemExit) as stopped:
+        timing.run_script(script.main)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_fastai_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark"])
+    monkeypatch.setattr(peers_classifier, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        timing.run_script(peers_classifier.main)
+    assert "fastai is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "shown"),
+    [
+        (
+            train_language_model,
+            ["--size", "8", "--streams", "4", "--window", "6", "--updates", "2", "--rounds", "1"],
+            "weights dropped / without",
+        ),
+        (
+            train_classifier,
+            ["--length", "6", "--hidden-size", "8", "--batches", "1", "--rounds", "1"],
+            "x alone",
+        ),
+    ],
+)
+def test_scripts_run_as_commands(
+    script: ModuleType,
+    options: list[str],
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--threads", "1", *options])
+    monkeypatch.setattr(timing, "tune_cpu", lambda: None)
+    timing.run_script(script.main)
+    assert shown in capsys.readouterr().out
+
+
+def test_numbers_are_written_out() -> None:
+    assert timing._number(12345.6) == "12,346"
+    assert timing._number(0.123456) == "0.1235"
 
 
 def test_train_language_model(capsys: pytest.CaptureFixture[str]) -> None:
