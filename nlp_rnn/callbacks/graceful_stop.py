@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a training between two updates, with a checkpoint to resume from."""
 
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,8 +22,10 @@ class GracefulStop(Checkpoint):
     """Saves ``last.ckpt`` after the running update and stops.
 
     A second signal stops at once. Saving from inside the signal handler, in the middle of an
-    update, would lose the batch; this resumes exactly. A `Checkpoint` runs after all other
-    callbacks, so averaged weights are up to date.
+    update, would lose the batch; this resumes exactly. Where a validation or the end of the epoch
+    comes next, they come before the stop: a training that is resumed would go on behind them. A
+    `Checkpoint` runs after all other callbacks, so averaged weights are up to date, and behind
+    `LastCheckpoint` this one finds saved what it names.
     """
 
     def __init__(self) -> None:
@@ -44,12 +47,19 @@ class GracefulStop(Checkpoint):
     ) -> None:
         if trainer.global_step == self._updates:  # gradients of several batches are gathered
             return
-        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+        if self._is_asked(trainer):
             path = save_last(trainer)
-            self._restore()
-            raise Stopped(
-                f"stopped at update {trainer.global_step}; resume with fit --ckpt_path {path}"
-            )
+            if not (trainer.is_last_batch or _validation_is_next(trainer)):
+                self._stop(trainer, path)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        within_epoch = not (trainer.sanity_checking or trainer.is_last_batch)
+        if within_epoch and self._is_asked(trainer):
+            self._stop(trainer, save_last(trainer))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._is_asked(trainer):
+            self._stop(trainer, save_last(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore()
@@ -59,13 +69,32 @@ class GracefulStop(Checkpoint):
     ) -> None:
         self._restore()
 
+    def _is_asked(self, trainer: Trainer) -> bool:
+        """On any rank."""
+        return trainer.strategy.reduce_boolean_decision(self._asked, all=False)
+
+    def _stop(self, trainer: Trainer, path: Path) -> None:
+        self._restore()
+        raise Stopped(
+            f"stopped at update {trainer.global_step}; resume with fit --ckpt_path {path}"
+        )
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        rank_zero_info("stopping after this update; press Ctrl-C again to stop at once")
+        rank_zero_info(
+            "stopping after this update, and the validation if one comes next; press Ctrl-C again "
+            "to stop at once"
+        )
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def _validation_is_next(trainer: Trainer) -> bool:
+    # The loop alone knows: every so many batches, counted over epochs or not, or seconds.
+    loop = trainer.fit_loop
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
