@@ -28,6 +28,14 @@ def sentences(count, seed):
     return [" ".join(rng.choices(WORDS, k=rng.randint(1, 4))) for _ in range(count)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory):
+    """Nothing is kept in the user's cache, nor found there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     texts = sentences(300, seed=0)

@@ -119,6 +119,27 @@ def test_the_batch_size_changes_nothing(checkpoint, translator, write, run, batc
     assert result == (0, translator(texts), [])
 
 
+def test_alignments_need_attention(make_network, save_checkpoint, tmp_path, write, run):
+    plain = save_checkpoint(tmp_path / "plain.ckpt", make_network(attention="none"))
+    source, output = write("in.txt", "red dog\n"), tmp_path / "out.txt"
+    code, _, (line,) = run(
+        "translate", plain, "--input", source, "--output", output, "--alignments"
+    )
+    assert code == 2
+    assert "attention 'none'" in line
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_bf16_by_emulation_is_warned_of(checkpoint, write, run, monkeypatch, emulated):
+    monkeypatch.setattr("nlp_rnn.cpu.emulates_bf16", lambda: emulated)
+    source = write("in.txt", "red dog\n")
+    code, (line,), errors = run("translate", checkpoint, "--input", source, "--precision", "bf16")
+    assert code == 0
+    assert line.isupper()
+    assert [each for each in errors if "no instructions for bf16" in each] == errors[:emulated]
+
+
 def test_scores_and_alignments_are_columns(checkpoint, translator, write, run):
     source = write("in.txt", "red dog\n\n")
     _, lines, _ = run("translate", checkpoint, "--input", source, "--scores", "--alignments")

@@ -49,11 +49,12 @@ class GracefulStop(Checkpoint):
             return
         if self._is_asked(trainer):
             path = save_last(trainer)
-            if not (trainer.is_last_batch or _validation_is_next(trainer)):
+            if not (_epoch_ends(trainer) or _validation_is_next(trainer)):
                 self._stop(trainer, path)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        within_epoch = not (trainer.sanity_checking or trainer.is_last_batch)
+        # At the end of an epoch it is too early: best.ckpt is kept only then.
+        within_epoch = not (trainer.sanity_checking or _epoch_ends(trainer))
         if within_epoch and self._is_asked(trainer):
             self._stop(trainer, save_last(trainer))
 
@@ -92,6 +93,10 @@ class GracefulStop(Checkpoint):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def _epoch_ends(trainer: Trainer) -> bool:
+    return trainer.is_last_batch or trainer.global_step == trainer.max_steps
 
 
 def _validation_is_next(trainer: Trainer) -> bool:

@@ -88,8 +88,13 @@ def open_classifier(args: argparse.Namespace) -> "TextClassifier":
 def _prepare(args: argparse.Namespace) -> None:
     import torch
 
-    from nlp_rnn.cpu import tune_cpu
+    from nlp_rnn.cpu import emulates_bf16, tune_cpu
 
+    if args.precision == "bf16" and args.device == "cpu" and emulates_bf16():
+        sys.stderr.write(
+            "warning: this CPU has no instructions for bf16 and takes many times as long: "
+            "--precision fp32\n"
+        )
     if args.threads:
         torch.set_num_threads(args.threads)
     tune_cpu()

@@ -109,6 +109,10 @@ def _run(args: argparse.Namespace) -> None:
     lines = read_texts(args.input)
     with ExitStack() as stack:
         translator = open_translator(args)
+        if args.alignments and not translator.attends:
+            raise InputError(
+                "--alignments: the model was trained with attention 'none'; leave it out"
+            )
         output: TextIO = sys.stdout
         if args.output:
             output = stack.enter_context(args.output.open("x", encoding="utf-8", newline="\n"))

@@ -28,13 +28,12 @@ from nlp_rnn.inference.networks import (
 )
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
+from nlp_rnn.modules.softmax import LOGITS
 
 __all__ = ["TextGenerator"]
 
 WINDOW = 256
 """Tokens of a text that are read at a time: memory does not grow with its length."""
-LOGITS = 2**25
-"""Most logits that are held at a time, 128 MB of them."""
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, seeded, stream
-from nlp_rnn.errors import require
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.modules.rnn import State
 
 __all__ = ["TextBeamSearch", "TextSampling"]
@@ -36,6 +36,9 @@ class TextSampling:
         no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
         stop: texts before which the continuation ends; where a backward model reads to the left,
             behind which it begins.
+
+    Raises:
+        InputError: ``stop`` is a text instead of a list of them; when used, a value out of range.
     """
 
     max_tokens: int = 200
@@ -50,6 +53,9 @@ class TextSampling:
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     stop: Sequence[str] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        _check_stop(self.stop)
 
     def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
         """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
@@ -90,6 +96,9 @@ class TextBeamSearch:
         repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
         no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
         stop: texts before which the continuation ends.
+
+    Raises:
+        InputError: ``stop`` is a text instead of a list of them; when used, a value out of range.
     """
 
     max_tokens: int = 200
@@ -100,6 +109,9 @@ class TextBeamSearch:
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     stop: Sequence[str] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        _check_stop(self.stop)
 
     def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
         """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
@@ -121,6 +133,12 @@ class TextBeamSearch:
             repetition_penalty=self.repetition_penalty,
             no_repeat_ngram_size=self.no_repeat_ngram_size,
         )
+
+
+def _check_stop(stop: Sequence[str]) -> None:
+    """A text is a sequence, too: of its characters, each of which would end the continuation."""
+    if isinstance(stop, str):
+        raise InputError(f"stop is the text {stop!r}: give a list of texts, [{stop!r}]")
 
 
 def _check_lengths(search: TextSampling | TextBeamSearch) -> None:

@@ -39,8 +39,9 @@ class Translation(NamedTuple):
 
     Attributes:
         text: detokenised.
-        score: what it was ranked by, a length-normalised natural log-probability.
-        log_prob: the sum over its tokens.
+        score: what a beam search ranked it by, a length-normalised natural log-probability; of
+            a sample, its ``log_prob``.
+        log_prob: natural log-probability, the sum over its tokens.
     """
 
     text: str
@@ -106,30 +107,36 @@ class Translator:
             precision: see the class.
 
         Raises:
-            InputError: a file or device that cannot be used, or vocabularies that differ.
+            InputError: a file or device that cannot be used, vocabularies that differ, or one
+                translates the other way round.
         """
         if not paths:
             raise InputError("no checkpoint given: name at least one .ckpt file")
         check_device(device)
-        networks, vocabularies = [], []
+        networks, vocabularies, directions = [], [], []
         for path in paths:
             checkpoint = open_checkpoint(path, task="translate")
             with unreadable(path, "translator"):
                 network = build_network(Seq2Seq, checkpoint, device)
                 data = checkpoint["TranslationData"]
                 vocabularies.append((data["source_tokenizer"], data["target_tokenizer"]))
-                languages = (data["source"], data["target"])
+                directions.append((data["source"], data["target"]))
             networks.append(network)
             if vocabularies[-1] != vocabularies[0]:
                 raise InputError(
                     f"{path} has another vocabulary than {paths[0]}: members of an ensemble are "
                     "trained with the same tokenizer"
                 )
+            if directions[-1] == directions[0][::-1] != directions[0]:
+                raise InputError(
+                    f"{path} translates {' to '.join(directions[-1])} but {paths[0]} "
+                    f"{' to '.join(directions[0])}: members of an ensemble have one direction"
+                )
         source_model, target_model = vocabularies[0]
         source = Tokenizer.from_bytes(source_model)
         joint = source_model == target_model
         target = source if joint else Tokenizer.from_bytes(target_model)
-        return cls(networks, source, target, languages=languages, precision=precision)
+        return cls(networks, source, target, languages=directions[0], precision=precision)
 
     @property
     def device(self) -> torch.device:
@@ -150,7 +157,7 @@ class Translator:
     def __call__(
         self, text: str | Sequence[str], search: BeamSearch | Sampling = BeamSearch()
     ) -> str | list[str]:
-        """The best translation of a string, or of each string of a list."""
+        """The best translation of a string, or of each string of a list; the first if sampled."""
         if isinstance(text, str):
             return self.translate([text], search)[0][0].text
         return [found[0].text for found in self.translate(text, search)]
@@ -162,8 +169,9 @@ class Translator:
         *,
         batch_size: int = 64,
     ) -> list[list[Translation]]:
-        """Translations with scores, the best first, in the order of ``texts``.
+        """Translations with scores, in the order of ``texts``.
 
+        Of each text the best first; samples in the order they were drawn.
         Texts are batched by length. An empty or blank text gives one empty translation; one of
         more than `MAX_SOURCE_TOKENS` tokens is cut there, with a warning.
         """

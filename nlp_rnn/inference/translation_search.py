@@ -76,8 +76,8 @@ class BeamSearch:
             state,
             memory,
             beam_size=self.beam_size,
-            max_length=(lengths * self.max_length_ratio).long() + 10,
-            min_length=((lengths - 1) * self.min_length_ratio).long(),  # without the end marks
+            max_length=_times(lengths, self.max_length_ratio) + 10,
+            min_length=_times(lengths, self.min_length_ratio),
             length_penalty=self.length_penalty,
             nbest=self.nbest,
             no_repeat_ngram_size=self.no_repeat_ngram_size,
@@ -137,7 +137,7 @@ class Sampling:
             model.step,
             state,
             memory,
-            max_length=(lengths * self.max_length_ratio).long() + 10,
+            max_length=_times(lengths, self.max_length_ratio) + 10,
             num_samples=self.num_samples,
             temperature=self.temperature,
             top_k=self.top_k,
@@ -145,3 +145,8 @@ class Sampling:
             min_p=self.min_p,
             generator=generator,
         )
+
+
+def _times(lengths: Tensor, ratio: float) -> Tensor:
+    """Target tokens for sources of these lengths, end marks left out."""
+    return ((lengths - 1) * ratio).long()

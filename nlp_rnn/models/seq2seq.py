@@ -15,6 +15,7 @@ from nlp_rnn.modules.decoder import Decoder
 from nlp_rnn.modules.encoder import Encoder
 from nlp_rnn.modules.input_feeding import InputFeedingDecoder
 from nlp_rnn.modules.rnn import Cell, State
+from nlp_rnn.modules.softmax import LOGITS
 
 __all__ = ["Seq2Seq"]
 
@@ -187,7 +188,10 @@ class Seq2Seq(nn.Module):
         """
         outputs, weights = self(source, lengths, target[:, :-1])
         following = target[:, 1:]
-        logits = self.decoder.project(outputs).float()
-        chosen = logits.gather(2, following.unsqueeze(2)).squeeze(2)
-        log_probs = chosen - torch.logsumexp(logits, 2)
-        return log_probs.masked_fill(following == 0, 0.0), weights
+        scored = []
+        steps = max(1, LOGITS // (len(target) * self.decoder.embedding.num_embeddings))
+        for part, after in zip(outputs.split(steps, 1), following.split(steps, 1)):
+            logits = self.decoder.project(part).float()
+            chosen = logits.gather(2, after.unsqueeze(2)).squeeze(2)
+            scored.append(chosen - torch.logsumexp(logits, 2))
+        return torch.cat(scored, 1).masked_fill(following == 0, 0.0), weights

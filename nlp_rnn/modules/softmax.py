@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from nlp_rnn.errors import InputError
 from nlp_rnn.modules.cross_entropy import cross_entropy
 
-__all__ = ["AdaptiveSoftmax", "Softmax"]
+__all__ = ["LOGITS", "AdaptiveSoftmax", "Softmax"]
+
+LOGITS = 2**25
+"""Most logits that scoring of given text holds at a time, 128 MB of them."""
 
 
 class Softmax(nn.Linear):
@@ -43,7 +46,8 @@ class AdaptiveSoftmax(nn.Module):
         cutoffs: the first ids of the clusters behind the head, rising.
 
     Raises:
-        InputError: cutoffs that do not rise, or lie outside the vocabulary.
+        InputError: cutoffs that do not rise, or lie outside the vocabulary, or so many that the
+            last cluster's projection would have no width.
     """
 
     def __init__(self, input_size: int, vocab_size: int, *, cutoffs: Sequence[int]) -> None:
@@ -52,6 +56,11 @@ class AdaptiveSoftmax(nn.Module):
             raise InputError(
                 f"adaptive_cutoffs {list(cutoffs)} have to rise between 0 and the vocabulary's "
                 f"{vocab_size} tokens"
+            )
+        if 4 ** len(cutoffs) > input_size:
+            raise InputError(
+                f"adaptive_cutoffs {list(cutoffs)}: each cluster is four times as narrow as the "
+                f"one before, and outputs of {input_size} leave nothing to the last; give fewer"
             )
         self.clusters = nn.AdaptiveLogSoftmaxWithLoss(input_size, vocab_size, list(cutoffs))
 

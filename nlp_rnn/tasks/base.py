@@ -41,8 +41,17 @@ class Task(LightningModule):
         self.optimization = optimization
 
     def setup(self, stage: str) -> None:
-        """Refuse a precision that this CPU cannot train or run the network's cell in."""
+        """Refuse a precision that networks are not run in, or this CPU has no cell for.
+
+        Raises:
+            InputError: naming it, and one that can be used.
+        """
         precision = str(self.trainer.precision)
+        if precision.endswith("-true") and precision != "32-true":
+            raise InputError(
+                f"--trainer.precision {precision}: losses, averages and scores are kept in fp32; "
+                "use 32-true or bf16-mixed"
+            )
         if precision.startswith("bf16") and isinstance(self.trainer.accelerator, CPUAccelerator):
             setting = f"--trainer.precision {precision}"
             check_bf16_cells(self.network, setting, "--trainer.precision 32-true")

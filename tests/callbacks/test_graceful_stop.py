@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from nlp_rnn.callbacks import BestCheckpoint, GracefulStop, LastCheckpoint
 from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.tasks.base import Task
 
 BATCHES, EPOCHS = 4, 2
 
@@ -29,6 +30,8 @@ class Line(LightningModule):
             os.kill(os.getpid(), signal.SIGINT)
         return self.weight(batch).square().mean()
 
+    on_train_batch_end = Task.on_train_batch_end
+
     def validation_step(self, batch):
         if self.signals > 1 and self.global_step == self.interrupted:
             os.kill(os.getpid(), signal.SIGINT)
@@ -42,13 +45,14 @@ class Line(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def train(folder, *, interval=1.0, every=1, ckpt_path=None, **interruption):
+def train(folder, *, interval=1.0, every=1, updates=-1, ckpt_path=None, **interruption):
     torch.manual_seed(0)
     module = Line(**interruption)
     best = BestCheckpoint(dirpath=folder, filename="best", monitor="val_loss")
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,
+        max_steps=updates,
         val_check_interval=interval,
         check_val_every_n_epoch=every,
         callbacks=[best, LastCheckpoint(), GracefulStop()],
@@ -72,6 +76,7 @@ def train(folder, *, interval=1.0, every=1, ckpt_path=None, **interruption):
         *(({"interval": 2}, update) for update in (2, 3, 4, 6)),
         *(({"interval": 3, "every": None}, update) for update in (3, 4, 6)),
         *(({"every": 2}, update) for update in (4, 8)),
+        *(({"updates": 6}, update) for update in (5, 6)),
     ],
 )
 def test_no_validation_is_lost(tmp_path, validation, update):
@@ -82,7 +87,7 @@ def test_no_validation_is_lost(tmp_path, validation, update):
     last = tmp_path / "parts" / "last.ckpt"
     second, trainer, stopped = train(tmp_path / "parts", ckpt_path=last, **validation)
     assert not stopped
-    assert trainer.global_step == BATCHES * EPOCHS
+    assert trainer.global_step == validation.get("updates", BATCHES * EPOCHS)
     assert first.validated + second.validated == whole.validated
     assert torch.equal(second.weight.weight, whole.weight.weight)
     scores = [

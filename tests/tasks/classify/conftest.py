@@ -53,11 +53,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.getbasetemp() / "tokenizers"))
-
-
 @pytest.fixture(scope="session")
 def small():
     """Options of a small network and a short training."""

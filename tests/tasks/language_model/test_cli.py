@@ -6,16 +6,13 @@ import math
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 
-from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import TextGenerator
@@ -57,11 +54,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.getbasetemp() / "tokenizers"))
-
-
 def fit(folder, root, *flags):
     common = [f"--data.dataset={folder}", f"--trainer.default_root_dir={root}"]
     return LanguageModelCLI(["fit", *common, *SMALL, *flags])
@@ -70,7 +62,6 @@ def fit(folder, root, *flags):
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
-    os.environ["NLP_RNN_CACHE"] = str(root / "tokenizers")
     fit(folder, root, "--trainer.max_epochs=6")
     return root / "language_model" / "version_0" / "checkpoints" / "best.ckpt"
 
@@ -142,16 +133,6 @@ def test_loads_in_a_fresh_process_without_lightning(trained, tmp_path):
     assert done.stdout.startswith("the dog")
 
 
-class _CtrlC(Callback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_before_backward(self, trainer, pl_module, loss):
-        if trainer.global_step == self.step:
-            self.step = -1  # once, whatever number of batches an update has
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 NT_ASGD = [
     "--model.optimization.algorithm=sgd",
     "--model.optimization.learning_rate=60",
@@ -171,19 +152,12 @@ NT_ASGD = [
         (4, ["--trainer.accumulate_grad_batches=3"]),
     ],
 )
-def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, flags, monkeypatch):
+def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, flags, interrupted):
     flags = ["--trainer.max_epochs=2", *flags]
     fit(folder, tmp_path / "whole", *flags)
     expected = torch.load(tmp_path / "whole/language_model/version_0/checkpoints/last.ckpt")
-    instantiate = LanguageModelCLI._instantiate_trainer
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            LanguageModelCLI,
-            "_instantiate_trainer",
-            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(step)]),
-        )
-        with pytest.raises(Stopped):
-            fit(folder, tmp_path / "parts", *flags)
+    with interrupted(LanguageModelCLI, step):
+        fit(folder, tmp_path / "parts", *flags)
     stopped = tmp_path / "parts/language_model/version_0/checkpoints/last.ckpt"
     assert torch.load(stopped)["global_step"] == step + 1
     fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
@@ -220,7 +194,7 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
         ["--network.tied=false", "--network.adaptive_cutoffs=[10]", "--model.head_precision=bf16"],
         ["--data.tokenizer=char", "--network.vocab_size=25", "--network.cell=rnn_tanh"],
         ["--data.tokenizer=bpe", "--network.cell=gru"],
-        ["--network.cell=rnn_relu", "--model.optimization.learning_rate=0.002"],
+        ["--network.cell=rnn_relu", "--model.optimization.learning_rate=0.004"],
         ["--network.weight_dropout=0.2", "--network.type_dropout=0.1"],
         ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
         ["--model.head_precision=bf16"],
@@ -229,7 +203,8 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
 )
 def test_every_option_trains(folder, tmp_path, flags):
     cli = fit(folder, tmp_path, "--trainer.max_epochs=2", *flags)
-    assert 1 < cli.model.results["token_perplexity"] < 25
+    guessing = cli.model.network.arguments["vocab_size"]
+    assert 1 < cli.model.results["token_perplexity"] < 0.7 * guessing
 
 
 @pytest.mark.parametrize(("precision", "said"), [("bf16", True), ("trainer", False)])
@@ -310,16 +285,9 @@ def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["--data.batch_size=2", "--data.window=[6]"])
-def test_a_resume_inside_an_epoch_needs_the_same_windows(folder, tmp_path, flag, monkeypatch):
-    instantiate = LanguageModelCLI._instantiate_trainer
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            LanguageModelCLI,
-            "_instantiate_trainer",
-            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(5)]),
-        )
-        with pytest.raises(Stopped):
-            fit(folder, tmp_path)
+def test_a_resume_inside_an_epoch_needs_the_same_windows(folder, tmp_path, flag, interrupted):
+    with interrupted(LanguageModelCLI, 5):
+        fit(folder, tmp_path)
     stopped = tmp_path / "language_model/version_0/checkpoints/last.ckpt"
     with pytest.raises(InputError, match="from the middle of an epoch of"):
         fit(folder, tmp_path, f"--ckpt_path={stopped}", flag)

@@ -26,8 +26,3 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 }
                 file.write(json.dumps(row) + "\n")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.getbasetemp() / "tokenizers"))

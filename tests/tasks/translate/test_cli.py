@@ -1,23 +1,19 @@
 """The whole task through its command line, on a corpus made up in a folder."""
 
-import contextlib
 import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 from sacrebleu import corpus_bleu
 
-from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.tasks.base import DivergedError
@@ -49,7 +45,6 @@ def fit(corpus: Path, folder: Path, *flags: str) -> TranslateCLI:
 def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of a short training."""
     folder = tmp_path_factory.mktemp("trained")
-    os.environ["NLP_RNN_CACHE"] = str(folder / "tokenizers")
     fit(corpus, folder, "--trainer.max_epochs=12")
     return folder / "translate" / "version_0" / "checkpoints"
 
@@ -100,6 +95,8 @@ def test_predict_writes_a_line_per_row_in_order(
     records = [json.loads(line) for line in output.open(encoding="utf-8")]
     rows = [json.loads(line) for line in (corpus / "test.jsonl").open(encoding="utf-8")]
     assert [record["source"] for record in records] == [row["en"] for row in rows]
+    translator = Translator.from_checkpoint(trained / "best.ckpt")
+    assert [record["translation"] for record in records] == translator([row["en"] for row in rows])
     with pytest.raises(InputError, match="exists"):
         TranslateCLI(flags)
 
@@ -195,48 +192,14 @@ def test_evaluation_without_a_checkpoint_is_refused() -> None:
         TranslateCLI(["test"])
 
 
-class _At(Callback):
-    """Does something in the middle of one update."""
-
-    def __init__(self, step: int, action: Callable[[torch.Tensor], None]) -> None:
-        self.step = step
-        self.action = action
-
-    def on_before_backward(self, trainer, pl_module, loss) -> None:
-        if trainer.global_step == self.step:
-            self.action(loss)
-
-
-@pytest.fixture
-def during_update(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Adds an `_At` to the trainings of a `with` block."""
-    instantiate = TranslateCLI._instantiate_trainer
-
-    @contextlib.contextmanager
-    def add(step: int, action: Callable[[torch.Tensor], None]) -> Iterator[None]:
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                TranslateCLI,
-                "_instantiate_trainer",
-                lambda self, config, extra: instantiate(self, config, [*extra, _At(step, action)]),
-            )
-            yield
-
-    return add
-
-
 @pytest.mark.parametrize("step", [3, 11, 27])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    corpus: Path, tmp_path: Path, step: int, during_update: Callable[..., Any]
+    corpus: Path, tmp_path: Path, step: int, interrupted: Callable[..., Any]
 ) -> None:
     flags = ["--trainer.max_epochs=2", "--data.subword_sampling=0.3"]
     whole = fit(corpus, tmp_path / "whole", *flags)
     expected = torch.load(tmp_path / "whole/translate/version_0/checkpoints/last.ckpt")
-
-    def press_ctrl_c(loss: torch.Tensor) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with during_update(step, press_ctrl_c), pytest.raises(Stopped, match="with fit --ckpt_path"):
+    with interrupted(TranslateCLI, step):
         fit(corpus, tmp_path / "parts", *flags)
     stopped = tmp_path / "parts/translate/version_0/checkpoints/last.ckpt"
     assert torch.load(stopped)["global_step"] == step + 1
@@ -307,7 +270,10 @@ def test_non_finite_gradients_stop_before_the_update(
         loss.data.fill_(float("nan"))
         loss.register_hook(lambda gradient: gradient * float("nan"))
 
-    with during_update(60, spoil), pytest.raises(DivergedError, match=r"update 60: .* is nan"):
+    with (
+        during_update(TranslateCLI, 60, spoil),
+        pytest.raises(DivergedError, match=r"update 60: .* is nan"),
+    ):
         fit(corpus, tmp_path, "--trainer.max_epochs=3")
     saved = torch.load(tmp_path / "translate/version_0/checkpoints/last.ckpt")
     assert saved["global_step"] <= 60

@@ -1,15 +1,13 @@
 """Training on a stream, through the command line."""
 
 import json
-import os
-import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 
-from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
@@ -42,7 +40,6 @@ def fit(dataset: Path, folder: Path, *flags: str) -> TranslateCLI:
 @pytest.fixture(scope="module")
 def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> TranslateCLI:
     folder = tmp_path_factory.mktemp("trained")
-    os.environ["NLP_RNN_CACHE"] = str(folder / "tokenizers")
     return fit(corpus, folder, *TWO_EPOCHS)
 
 
@@ -64,30 +61,12 @@ def test_a_checkpoint_remembers_that_its_data_are_streamed(trained: TranslateCLI
     assert list(cli.datamodule._splits) == ["test"]
 
 
-class _CtrlC(Callback):
-    """Presses it in the middle of one update."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_before_backward(self, trainer, pl_module, loss) -> None:
-        if trainer.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.mark.parametrize("step", [3, 14])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    corpus: Path, tmp_path: Path, step: int, trained: TranslateCLI, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, tmp_path: Path, step: int, trained: TranslateCLI, interrupted: Callable[..., Any]
 ) -> None:
-    instantiate = TranslateCLI._instantiate_trainer
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            TranslateCLI,
-            "_instantiate_trainer",
-            lambda self, config, extra: instantiate(self, config, [*extra, _CtrlC(step)]),
-        )
-        with pytest.raises(Stopped):
-            fit(corpus, tmp_path, *TWO_EPOCHS)
+    with interrupted(TranslateCLI, step):
+        fit(corpus, tmp_path, *TWO_EPOCHS)
     last = tmp_path / CHECKPOINTS / "last.ckpt"
     assert torch.load(last)["global_step"] == step + 1
     resumed = fit(corpus, tmp_path, *TWO_EPOCHS, f"--ckpt_path={last}")
