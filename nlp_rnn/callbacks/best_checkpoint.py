@@ -1,11 +1,17 @@
-"""``best.ckpt`` remains the best one when training goes on."""
+"""``best.ckpt`` is the best one, and remains it when training goes on."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from nlp_rnn.errors import InputError
 
 __all__ = ["BestCheckpoint"]
+
+_LOWER_IS_BETTER = re.compile(r"val_(loss|ter|.*perplexity|bits_per_.*|.*error)")
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -13,7 +19,37 @@ class BestCheckpoint(ModelCheckpoint):
 
     Lightning compares the name of the folder as it was written: one that was relative, or moved
     since, makes it forget the score, and the first epoch after a resume overwrites ``best.ckpt``.
+
+    Options that would keep something else than the best under that name are refused.
     """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what would lose the best checkpoint.
+
+        Raises:
+            InputError: several under one name, the weights without their average, or the worst;
+                also a stop where training does best.
+        """
+        if self.save_top_k not in (0, 1) and "{" not in (self.filename or "{"):
+            raise InputError(
+                f"--checkpoint.save_top_k {self.save_top_k}: they would overwrite each other; give "
+                "a name for each with --checkpoint.filename, such as best-{epoch}"
+            )
+        if self.save_weights_only:
+            raise InputError(
+                "--checkpoint.save_weights_only: the averaged weights, which validation scores, "
+                "would be missing; leave it out"
+            )
+        watching: list[tuple[str, ModelCheckpoint | EarlyStopping]] = [("checkpoint", self)]
+        watching += [("early_stopping", each) for each in trainer.early_stopping_callbacks]
+        for option, callback in watching:
+            best = "min" if _LOWER_IS_BETTER.fullmatch(str(callback.monitor)) else "max"
+            if str(callback.monitor).startswith("val_") and callback.mode != best:
+                raise InputError(
+                    f"--{option}.monitor {callback.monitor}: its {best}imum is best; add "
+                    f"--{option}.mode {best}"
+                )
+        super().setup(trainer, pl_module, stage)
 
     @property
     def state_key(self) -> str:

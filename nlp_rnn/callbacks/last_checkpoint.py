@@ -15,8 +15,21 @@ class LastCheckpoint(Checkpoint):
     other callbacks, so what they remember of this epoch is in it.
     """
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the next epoch after one that was saved at its end.
+
+        Where ``max_steps`` is set, Lightning takes it for one that was cut short, and ends it again
+        (loops/fit_loop.py, ``restarting``).
+        """
+        loop = trainer.fit_loop
+        if loop.restarted_on_epoch_end:
+            loop.epoch_progress.increment_completed()
+            loop.reset_restart_stage()
+            loop.epoch_loop.restarting = False
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        save_last(trainer)
+        if not getattr(trainer, "fast_dev_run", False):  # which is to leave nothing
+            save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # At the end of an epoch it is too early: early stopping has still to see the score.

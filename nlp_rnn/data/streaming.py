@@ -154,13 +154,15 @@ class StreamedBatches(EpochBatches):
 class StreamLoader(ResumableLoader):
     """A `ResumableLoader` without a length, with the same state.
 
-    Lightning takes a batch more from it than it trains on, to see the end coming. So a batch
-    counts when the next is asked for, and after the last one the next epoch has begun.
+    Lightning takes a batch more from it than it trains on, to see the end coming, unless it is told
+    how many an epoch has. So a batch counts when the next is asked for, and after the last one the
+    next epoch has begun.
 
     Args:
         batches: Read in this process; the workers make rows to batches.
         collate_fn: Rows to a batch.
         num_workers: Processes that do so; 0 does it in this one.
+        ahead: Batches that are taken before they are trained on.
     """
 
     def __init__(
@@ -169,16 +171,18 @@ class StreamLoader(ResumableLoader):
         *,
         collate_fn: Callable[[list[Row]], Any],
         num_workers: int = 0,
+        ahead: int = 1,
     ) -> None:
+        self.ahead = ahead
         super().__init__(
             _Themselves(), batch_sampler=batches, collate_fn=collate_fn, num_workers=num_workers
         )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
-            self._position -= 1
+            self._position -= self.ahead
             yield batch
-            self._position += 1
+            self._position += self.ahead
         self._epoch, self._position = self._epoch + 1, 0
 
 

@@ -78,7 +78,17 @@ class Task(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """After a resume: what is asked for now holds, not what the checkpoint had."""
+        """After a resume: what is asked for now holds, not what the checkpoint had.
+
+        Raises:
+            InputError: validations, which save checkpoints, between the batches of one update.
+        """
+        batches, interval = self.trainer.accumulate_grad_batches, self.trainer.val_check_batch
+        if interval not in (None, self.trainer.num_training_batches) and interval % batches:
+            raise InputError(
+                f"--trainer.val_check_interval: every {interval} batches, but an update has "
+                f"{batches}; give a multiple of them, as a whole number"
+            )
         for group, asked in zip(self.optimizers().param_groups, self.parameter_groups()):  # type: ignore[union-attr]
             group["scale"] = asked.get("scale", 1.0)
         self.optimization.adopt(self.lr_schedulers())  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,6 +191,10 @@ class TaskCLI(LightningCLI):
             root = trainer.get("default_root_dir") or "runs"
             board = TensorBoardLogger(root, name=self.task_class.name)
             kwargs["logger"] = [board, CSVLogger(root, board.name, version=board.version)]
+        elif self.subcommand == "fit" and not trainer.get("logger"):
+            # A folder of its own all the same: nothing of another run is overwritten.
+            root = trainer.get("default_root_dir") or "runs"
+            kwargs["default_root_dir"] = TensorBoardLogger(root, name=self.task_class.name).log_dir
         elif self.subcommand != "fit":
             kwargs.setdefault("logger", trainer.get("logger") or False)
         built = super().instantiate_trainer(**kwargs)
@@ -249,6 +254,13 @@ def run(cli: Any) -> None:
         _stop(f"training diverged at {error}", 1)
     except MisconfigurationException as error:  # of the --trainer options, in Lightning's words
         _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
+    except (ValueError, RuntimeError) as error:  # likewise, where Lightning itself raises it
+        if not _raised_by_lightning(error):
+            raise
+        _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _stop(f"error: {place}{error.strerror or error}", 2)
     except Stopped as stopped:
         _stop(str(stopped), 130)
     except KeyboardInterrupt:  # before the first update or after the last
@@ -276,6 +288,12 @@ def new_path(given: str, option: str) -> Path:
             f"{path} cannot be written ({error.strerror}): name another one with {option}"
         ) from error
     return path
+
+
+def _raised_by_lightning(error: Exception) -> bool:
+    """Whether the error comes from Lightning's own code, not from what that called."""
+    frame, _ = [*traceback.walk_tb(error.__traceback__)][-1]
+    return str(frame.f_globals.get("__name__")).startswith("lightning.pytorch")
 
 
 def _stop(message: str, code: int) -> None:

@@ -123,7 +123,9 @@ class TaskData(LightningDataModule):
             InputError: there is no such split.
         """
         if other := self.others.get(name):
-            loaded = load_splits(other, columns=other_columns)
+            loaded = load_splits(other, columns=other_columns, splits=[name])
+            if name not in loaded:
+                loaded = load_splits(other, columns=other_columns)
             if name not in loaded and len(loaded) > 1:
                 raise InputError(
                     f"{other} has no {name} split (it has {', '.join(loaded)}): name a file of it"

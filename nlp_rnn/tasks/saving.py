@@ -57,7 +57,7 @@ class ResumedSettings(Callback):
     """Writes the settings that a run goes on with beside those that it began with.
 
     The log folder of a resumed run is another one than that of its checkpoints, where the next
-    resume looks. They are written once its first epoch begins: a resume that is refused before
+    resume looks. They are written once its first batch is there: a resume that is refused before
     leaves no trace.
 
     Args:
@@ -68,9 +68,13 @@ class ResumedSettings(Callback):
     def __init__(self, path: Path, settings: str) -> None:
         self.path = path
         self.settings = settings
+        self._written = False
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_global_zero and not self._written:
+            self._written = True
             unfinished = self.path.with_name(f".{self.path.name}.unfinished")
             unfinished.write_text(self.settings, encoding="utf-8")
             unfinished.replace(self.path)

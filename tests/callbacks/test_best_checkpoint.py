@@ -3,13 +3,15 @@ import warnings
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from nlp_rnn.callbacks import BestCheckpoint
+from nlp_rnn.errors import InputError
 
 
-def build(folder):
-    return BestCheckpoint(dirpath=folder, monitor="val_loss", filename="best")
+def build(folder, **options):
+    return BestCheckpoint(dirpath=folder, **{"monitor": "val_loss", "filename": "best", **options})
 
 
 @pytest.fixture
@@ -49,3 +51,34 @@ def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_
     with pytest.warns(UserWarning, match="dirpath has changed"):
         after.load_state_dict(written)
     assert after.best_model_score is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"save_top_k": 3}, "would overwrite each other"),
+        ({"save_top_k": -1}, "would overwrite each other"),
+        ({"save_weights_only": True}, "averaged weights"),
+        ({"mode": "max"}, "val_loss: its minimum is best; add --checkpoint.mode min"),
+        ({"monitor": "val_bleu"}, "val_bleu: its maximum is best; add --checkpoint.mode max"),
+    ],
+)
+def test_what_would_not_keep_the_best_is_refused(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        build(tmp_path, **options).setup(Trainer(logger=False, accelerator="cpu"), None, "fit")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"save_top_k": 3, "filename": "best-{epoch}"}, {"monitor": "val_ter"}, {"monitor": None}],
+)
+def test_what_keeps_the_best_is_not(tmp_path, options):
+    trainer = Trainer(logger=False, accelerator="cpu")
+    build(tmp_path, **options).setup(trainer, LightningModule(), "fit")
+
+
+def test_a_stop_where_training_does_best_is_refused(tmp_path):
+    stopping = EarlyStopping("val_word_perplexity", mode="max")
+    trainer = Trainer(logger=False, accelerator="cpu", callbacks=[stopping])
+    with pytest.raises(InputError, match="add --early_stopping"):
+        build(tmp_path).setup(trainer, LightningModule(), "fit")

@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -55,7 +56,7 @@ def train(folder, *, interval=1.0, every=1, updates=-1, ckpt_path=None, **interr
         max_steps=updates,
         val_check_interval=interval,
         check_val_every_n_epoch=every,
-        callbacks=[best, LastCheckpoint(), GracefulStop()],
+        callbacks=[EarlyStopping("val_loss"), best, LastCheckpoint(), GracefulStop()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -76,7 +77,9 @@ def train(folder, *, interval=1.0, every=1, updates=-1, ckpt_path=None, **interr
         *(({"interval": 2}, update) for update in (2, 3, 4, 6)),
         *(({"interval": 3, "every": None}, update) for update in (3, 4, 6)),
         *(({"every": 2}, update) for update in (4, 8)),
-        *(({"updates": 6}, update) for update in (5, 6)),
+        *(({"updates": 6}, update) for update in (4, 5, 6)),
+        ({"updates": 6, "interval": 2}, 4),
+        ({"updates": 6, "interval": 3}, 4),
     ],
 )
 def test_no_validation_is_lost(tmp_path, validation, update):

@@ -127,10 +127,11 @@ class ClassifyCLI(TaskCLI):
         seen = Evaluation(list(range(len(texts))), logits, targets, scores)
         self._print("Validation of the best checkpoint", "validation", seen)
         self._print_examples(classifier, texts, targets)
-        folder = Path(best).parent.parent
+        folder = Path(best).parent
+        if folder.name == "checkpoints":  # of a log folder, and no folder of the user's
+            folder = folder.parent
         _draw(folder, seen, classifier.labels, classifier.temperature)
         console = Console()
-        console.print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
         console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
 
     def test(self, **kwargs: Any) -> None:
@@ -143,9 +144,7 @@ class ClassifyCLI(TaskCLI):
         if self.config.test.top_losses:
             self._print_top_losses(evaluation, self.config.test.top_losses)
         if folder:
-            folder.mkdir()
             _draw(folder, evaluation, self.datamodule.labels.names, self.model.temperature)
-            Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
 
     def predict(self, **kwargs: Any) -> None:
         """Write label and probabilities of every row of the test split, in order."""
@@ -228,6 +227,7 @@ class ClassifyCLI(TaskCLI):
         else:
             cost = F.binary_cross_entropy_with_logits(scores, targets, reduction="none").sum(1)
         texts = self._texts("test", evaluation)
+        numbers = self.datamodule.labelled("test")["row"][:]
         table = Table(title=f"The {min(count, len(texts))} texts that cost most")
         for name in ("row", "text", "label", "predicted", "nats"):
             table.add_column(name, overflow="fold")
@@ -235,7 +235,11 @@ class ClassifyCLI(TaskCLI):
             likeliest = self.datamodule.labels.names[int(scores[row].argmax())]
             name, nats = self._name(targets[row]), f"{cost[row]:.2f}"
             table.add_row(
-                str(evaluation.rows[row] + 1), escape(texts[row]), name, escape(likeliest), nats
+                str(numbers[evaluation.rows[row]] + 1),
+                escape(texts[row]),
+                name,
+                escape(likeliest),
+                nats,
             )
         Console().print(table)
 
@@ -251,9 +255,11 @@ class ClassifyCLI(TaskCLI):
 
 
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:
-    """Write the pictures of an evaluation; there are none of several labels at once."""
+    """Write the pictures of an evaluation, and say where; there are none of several labels."""
     if evaluation.scores.confusion is None:
+        Console().print("no pictures: texts have several labels at once", highlight=False)
         return
+    folder.mkdir(exist_ok=True)
     confusion = confusion_figure(evaluation.scores.confusion, labels)
     save_figure(confusion, folder / "confusion.png", dpi=150)
     probs, predicted = (evaluation.logits / temperature).softmax(1).max(1)

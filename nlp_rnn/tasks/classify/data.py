@@ -204,7 +204,9 @@ class ClassificationData(TaskData):
             if not kept:
                 raise InputError(f"{name}: no row is left once {option} has left rows out")
             chosen = [target for target in targets if target is not None]
-            self._labelled[name] = rows.select(kept).add_column("targets", chosen)
+            self._labelled[name] = (
+                rows.select(kept).add_column("targets", chosen).add_column("row", kept)
+            )
         return self._labelled[name]
 
     def targets(self, name: str) -> Tensor:

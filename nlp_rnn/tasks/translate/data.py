@@ -260,7 +260,13 @@ class TranslationData(TaskData):
             world_size=world_size,
             say=rank_zero_info,
         )
-        return StreamLoader(batches, collate_fn=self._collate_sampled, num_workers=self.num_workers)
+        limited = self.trainer is not None and isinstance(self.trainer.limit_train_batches, int)
+        return StreamLoader(
+            batches,
+            collate_fn=self._collate_sampled,
+            num_workers=self.num_workers,
+            ahead=0 if limited else 1,
+        )
 
     def _eval_loader(self, name: str) -> DataLoader[Row]:
         rows = self._tokenized(name)

@@ -140,6 +140,20 @@ def test_a_limit_of_batches_scores_what_was_read(trained, monkeypatch, capsys):
     assert f"{len(rows)} texts" in capsys.readouterr().out
 
 
+def test_what_costs_most_is_named_by_its_row_in_the_data(trained, tmp_path, capsys):
+    data = tmp_path / "test.csv"
+    lines = ["text,label", *["the film is good,other"] * 20, "the film is not good,positive"]
+    data.write_text("\n".join(lines) + "\n")
+    quiet(
+        "test",
+        f"--ckpt_path={trained}",
+        f"--data.test.dataset={data}",
+        "--data.test.label_map={other: null}",
+        "--top_losses=1",
+    )
+    assert " 21 " in capsys.readouterr().out.split("cost most")[1]
+
+
 def test_another_data_set_is_searched_for_the_split(trained, folder, tmp_path):
     for name in ("train", "validation"):
         shutil.copy(folder / f"{name}.csv", tmp_path)

@@ -133,6 +133,8 @@ def test_loads_in_a_fresh_process_without_lightning(trained, tmp_path):
     assert done.stdout.startswith("the dog")
 
 
+EPOCH = 77
+"""Updates of the first one."""
 NT_ASGD = [
     "--model.optimization.algorithm=sgd",
     "--model.optimization.learning_rate=60",
@@ -147,9 +149,10 @@ NT_ASGD = [
     [
         (2, []),
         (20, ["--trainer.val_check_interval=0.5"]),
-        (33, []),
+        (33, ["--trainer.max_steps=60"]),
         (30, NT_ASGD),
         (4, ["--trainer.accumulate_grad_batches=3"]),
+        (EPOCH - 1, ["--trainer.max_steps=90"]),
     ],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, flags, interrupted):
@@ -160,6 +163,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
         fit(folder, tmp_path / "parts", *flags)
     stopped = tmp_path / "parts/language_model/version_0/checkpoints/last.ckpt"
     assert torch.load(stopped)["global_step"] == step + 1
+    if step == EPOCH - 1:
+        assert torch.load(stopped)["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     fit(folder, tmp_path / "parts", *flags, f"--ckpt_path={stopped}")
     resumed = torch.load(stopped)
     assert (stopped.parent.parent / "resumed.yaml").is_file()
@@ -179,6 +184,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
         (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
         (["--model.temporal_regularization=-1"], "temporal_regularization -1.0 is out of range"),
         (["--data.column=sentence", "--data.dataset=topics"], "topics has the column text"),
+        (["--trainer.precision=bf16-true"], "32-true or bf16-mixed"),
+        (
+            ["--trainer.accumulate_grad_batches=3", "--trainer.val_check_interval=5"],
+            "every 5 batches, but an update has 3",
+        ),
+        (["--checkpoint.mode=max"], "add --checkpoint.mode min"),
     ],
 )
 def test_mistakes_are_named(folder, tmp_path, flags, message):

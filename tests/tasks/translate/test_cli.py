@@ -256,6 +256,52 @@ def test_two_processes_score_as_one(trained: Path) -> None:
     assert table == [line for line in two.stdout.splitlines() if "BLEU" in line]
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--trainer.val_check_interval=1000"], "val_check_interval"),
+        (["--early_stopping.monitor=val_blue"], "val_blue"),
+        (["--trainer.strategy=nonsense"], "nonsense"),
+        (["--trainer.default_root_dir=/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
+def test_what_lightning_or_the_system_refuses_is_one_line(
+    corpus: Path,
+    tmp_path: Path,
+    flags: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: fit(corpus, tmp_path, "--trainer.max_epochs=1", *flags))
+    assert stopped.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+
+
+def test_our_own_errors_keep_their_traceback() -> None:
+    def fail() -> None:
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="of ours"):
+        run(fail)
+
+
+def test_without_a_logger_a_run_has_a_folder_all_the_same(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        common = [f"--data.dataset={corpus}", *SMALL, "--trainer.logger=false"]
+        TranslateCLI(["fit", *common, "--trainer.max_steps=1"])
+    for version in ("version_0", "version_1"):
+        folder = tmp_path / "runs" / "translate" / version
+        assert (folder / "config.yaml").is_file()
+        assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = _program("test", f"--ckpt_path={tmp_path / 'none.ckpt'}")
     assert done.returncode == 2

@@ -76,6 +76,22 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         assert torch.equal(value, weights[name]), name
 
 
+def test_epochs_of_so_many_batches_are_resumed_within(
+    corpus: Path, tmp_path: Path, interrupted: Callable[..., Any]
+) -> None:
+    flags = [*TWO_EPOCHS, "--trainer.limit_train_batches=4"]
+    whole = fit(corpus, tmp_path / "whole", *flags)
+    assert whole.trainer.global_step == 8
+    with interrupted(TranslateCLI, 5):
+        fit(corpus, tmp_path / "parts", *flags)
+    last = tmp_path / "parts" / CHECKPOINTS / "last.ckpt"
+    assert torch.load(last)["TranslationData"]["position"]["position"] == 2
+    resumed = fit(corpus, tmp_path / "parts", *flags, f"--ckpt_path={last}")
+    weights = resumed.model.state_dict()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+
+
 @pytest.fixture
 def parallel(corpus: Path, tmp_path: Path) -> Path:
     """The corpus as parallel text, without a validation split."""
