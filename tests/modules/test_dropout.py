@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from nlp_rnn.errors import InputError
@@ -88,7 +87,8 @@ def test_weight_dropout_equals_a_layer_with_masked_weights():
     torch.manual_seed(3)
     masked = copy.deepcopy(layer)
     with torch.no_grad():
-        masked.weight_hh_l0.copy_(F.dropout(layer.weight_hh_l0, 0.5))
+        kept = torch.rand(64, 16) >= 0.5
+        masked.weight_hh_l0.copy_(layer.weight_hh_l0 * kept * 2)
     torch.testing.assert_close(found, masked(inputs)[0])
 
 
@@ -97,6 +97,16 @@ def test_weight_dropout_gives_no_gradient_to_what_it_dropped():
     WeightDropout(0.5)(layer, torch.randn(3, 6, 5), None)[0].sum().backward()
     share = (layer.weight_hh_l0.grad == 0).float().mean().item()
     assert 0.4 < share < 0.6
+
+
+def test_weight_dropout_leaves_the_mean_as_it_is():
+    layer = nn.RNN(1, 300, batch_first=True, bias=False)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(0)
+        layer.weight_hh_l0.fill_(1 / 300)
+    state = torch.full((1, 1, 300), 0.01)  # where tanh is a line
+    found, _ = WeightDropout(0.2)(layer, torch.zeros(1, 1, 1), state)
+    assert found.mean().item() == pytest.approx(0.01, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", [LockedDropout, TypeDropout, WeightDropout, WordDropout])
