@@ -43,11 +43,6 @@ class Averaging(WeightAveraging):
         self._updates = 0
         self._begun: int | None = None  # updates at the beginning of the plain mean
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the network: Lightning makes the average before it moves it to its device."""
-        assert self._average_model is not None
-        self._average_model.to(pl_module.device)
-
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See whether the validation loss still falls."""
         if trainer.sanity_checking or not self.non_monotone or self._begun is not None:

@@ -11,7 +11,11 @@ from nlp_rnn.errors import InputError
 
 __all__ = ["BestCheckpoint"]
 
-_LOWER_IS_BETTER = re.compile(r"val_(loss|ter|.*perplexity|bits_per_.*|.*error)")
+_BEST = {
+    "min": re.compile(r"train_loss|val_(loss|ter|\w+_perplexity|bits_per_\w+|calibration_error)"),
+    "max": re.compile(r"val_(bleu|chrf|accuracy|macro_\w+)"),
+}
+"""By which the best of a metric is told."""
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -30,10 +34,11 @@ class BestCheckpoint(ModelCheckpoint):
             InputError: several under one name, the weights without their average, or the worst;
                 also a stop where training does best.
         """
-        if self.save_top_k not in (0, 1) and "{" not in (self.filename or "{"):
+        one_name = not self._enable_version_counter and "{step" not in (self.filename or "{step")
+        if self.save_top_k not in (0, 1) and one_name:
             raise InputError(
                 f"--checkpoint.save_top_k {self.save_top_k}: they would overwrite each other; give "
-                "a name for each with --checkpoint.filename, such as best-{epoch}"
+                "a name for each with --checkpoint.filename best-{step}"
             )
         if self.save_weights_only:
             raise InputError(
@@ -43,12 +48,12 @@ class BestCheckpoint(ModelCheckpoint):
         watching: list[tuple[str, ModelCheckpoint | EarlyStopping]] = [("checkpoint", self)]
         watching += [("early_stopping", each) for each in trainer.early_stopping_callbacks]
         for option, callback in watching:
-            best = "min" if _LOWER_IS_BETTER.fullmatch(str(callback.monitor)) else "max"
-            if str(callback.monitor).startswith("val_") and callback.mode != best:
-                raise InputError(
-                    f"--{option}.monitor {callback.monitor}: its {best}imum is best; add "
-                    f"--{option}.mode {best}"
-                )
+            for best, names in _BEST.items():
+                if names.fullmatch(str(callback.monitor)) and callback.mode != best:
+                    raise InputError(
+                        f"--{option}.monitor {callback.monitor}: its {best}imum is best; add "
+                        f"--{option}.mode {best}"
+                    )
         super().setup(trainer, pl_module, stage)
 
     @property

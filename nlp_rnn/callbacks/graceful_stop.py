@@ -23,7 +23,8 @@ class GracefulStop(Checkpoint):
 
     A second signal stops at once. Saving from inside the signal handler, in the middle of an
     update, would lose the batch; this resumes exactly. Where a validation or the end of the epoch
-    comes next, they come before the stop: a training that is resumed would go on behind them. A
+    comes next, they come before the stop: a training that is resumed would go on behind them. One
+    that is over then ends as ever. A
     `Checkpoint` runs after all other callbacks, so averaged weights are up to date, and behind
     `LastCheckpoint` this one finds saved what it names.
     """
@@ -55,11 +56,12 @@ class GracefulStop(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # At the end of an epoch it is too early: best.ckpt is kept only then.
         within_epoch = not (trainer.sanity_checking or _epoch_ends(trainer))
-        if within_epoch and self._is_asked(trainer):
+        if within_epoch and self._is_asked(trainer) and not trainer.should_stop:
             self._stop(trainer, save_last(trainer))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._is_asked(trainer):
+        over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if self._is_asked(trainer) and not over:
             self._stop(trainer, save_last(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,6 +1,7 @@
 """``last.ckpt`` is where training has got to, better or not."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -15,15 +16,28 @@ class LastCheckpoint(Checkpoint):
     other callbacks, so what they remember of this epoch is in it.
     """
 
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on in an epoch that ``max_steps`` cut short: it was saved as if at its end."""
+        loops = checkpoint["loops"]["fit_loop"]
+        epoch = loops["epoch_progress"]
+        at_end = epoch["current"]["processed"] == epoch["current"]["completed"] + 1
+        if at_end and not loops["epoch_loop.batch_progress"]["is_last_batch"]:
+            epoch["current"]["processed"] -= 1
+            epoch["total"]["processed"] -= 1
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on with the next epoch after one that was saved at its end.
 
-        Where ``max_steps`` is set, Lightning takes it for one that was cut short, and ends it again
-        (loops/fit_loop.py, ``restarting``).
+        If ``max_steps`` is set, Lightning ends it again; if it was saved between its last update
+        and the validation, Lightning begins no other (loops/fit_loop.py).
         """
         loop = trainer.fit_loop
+        ended = loop.restarted_mid_epoch and trainer.is_last_batch  # closed by the loop's reset
         if loop.restarted_on_epoch_end:
             loop.epoch_progress.increment_completed()
+        if ended or loop.restarted_on_epoch_end:
             loop.reset_restart_stage()
             loop.epoch_loop.restarting = False
 

@@ -84,10 +84,17 @@ class Task(LightningModule):
             InputError: validations, which save checkpoints, between the batches of one update.
         """
         batches, interval = self.trainer.accumulate_grad_batches, self.trainer.val_check_batch
-        if interval not in (None, self.trainer.num_training_batches) and interval % batches:
+        epoch = self.trainer.num_training_batches
+        if interval not in (None, epoch) and interval % batches:
             raise InputError(
                 f"--trainer.val_check_interval: every {interval} batches, but an update has "
                 f"{batches}; give a multiple of them, as a whole number"
+            )
+        # Batches of an update are counted within an epoch, whose last update may have fewer.
+        if batches > 1 and self.trainer.check_val_every_n_epoch is None and epoch % batches != 0:
+            raise InputError(
+                f"--trainer.check_val_every_n_epoch null: epochs of {epoch} batches do not divide "
+                f"into updates of {batches}, so that validations fall within one; leave it out"
             )
         for group, asked in zip(self.optimizers().param_groups, self.parameter_groups()):  # type: ignore[union-attr]
             group["scale"] = asked.get("scale", 1.0)

@@ -187,6 +187,11 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """With TensorBoard and CSV logs in one new folder, unless the config names a logger."""
         trainer = self._get(self.config_init, "trainer")
+        if isinstance(trainer.get("val_check_interval"), str):
+            raise InputError(
+                f"--trainer.val_check_interval {trainer['val_check_interval']}: a resume knows of "
+                "no clock; give a number of batches or a share of an epoch"
+            )
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             root = trainer.get("default_root_dir") or "runs"
             board = TensorBoardLogger(root, name=self.task_class.name)
@@ -259,8 +264,9 @@ def run(cli: Any) -> None:
             raise
         _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _stop(f"error: {place}{error.strerror or error}", 2)
+        if not error.filename:
+            raise
+        _stop(f"error: {error.filename}: {error.strerror}", 2)
     except Stopped as stopped:
         _stop(str(stopped), 130)
     except KeyboardInterrupt:  # before the first update or after the last
@@ -291,9 +297,13 @@ def new_path(given: str, option: str) -> Path:
 
 
 def _raised_by_lightning(error: Exception) -> bool:
-    """Whether the error comes from Lightning's own code, not from what that called."""
-    frame, _ = [*traceback.walk_tb(error.__traceback__)][-1]
-    return str(frame.f_globals.get("__name__")).startswith("lightning.pytorch")
+    """Whether Lightning's own code refuses what a command line asked of it."""
+    modules = [
+        str(each.f_globals["__name__"]) for each, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    ours = [name for name in modules if name.startswith("nlp_rnn")]
+    refused = bool(ours) and ours[-1].endswith("cli") and modules[-1].startswith("lightning")
+    return refused and bool(str(error).strip())
 
 
 def _stop(message: str, code: int) -> None:

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule
 
 from nlp_rnn.callbacks.averaging import Averaging
 from nlp_rnn.errors import InputError
@@ -69,14 +68,3 @@ def test_a_decay_that_is_no_share_is_refused(decay: float) -> None:
 def test_a_negative_number_of_validations_is_refused() -> None:
     with pytest.raises(InputError, match=r"averaging\.non_monotone"):
         Averaging(non_monotone=-1)
-
-
-def test_the_average_follows_the_network_to_its_device() -> None:
-    callback: Any = Averaging()
-    module = LightningModule()
-    module.weight = torch.nn.Linear(2, 2)
-    callback.setup(None, module, "fit")
-    assert callback._average_model.module.weight.weight.device.type == "cpu"
-    module.to("meta")
-    callback.on_train_start(None, module)
-    assert callback._average_model.module.weight.weight.is_meta

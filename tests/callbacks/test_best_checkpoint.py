@@ -11,7 +11,10 @@ from nlp_rnn.errors import InputError
 
 
 def build(folder, **options):
-    return BestCheckpoint(dirpath=folder, **{"monitor": "val_loss", "filename": "best", **options})
+    return BestCheckpoint(
+        dirpath=folder,
+        **{"monitor": "val_loss", "filename": "best", "enable_version_counter": False, **options},
+    )
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_
     ("options", "message"),
     [
         ({"save_top_k": 3}, "would overwrite each other"),
-        ({"save_top_k": -1}, "would overwrite each other"),
+        ({"save_top_k": -1, "filename": "best-{epoch}"}, "would overwrite each other"),
         ({"save_weights_only": True}, "averaged weights"),
         ({"mode": "max"}, "val_loss: its minimum is best; add --checkpoint.mode min"),
         ({"monitor": "val_bleu"}, "val_bleu: its maximum is best; add --checkpoint.mode max"),
@@ -70,7 +73,13 @@ def test_what_would_not_keep_the_best_is_refused(tmp_path, options, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"save_top_k": 3, "filename": "best-{epoch}"}, {"monitor": "val_ter"}, {"monitor": None}],
+    [
+        {},
+        {"save_top_k": 3, "filename": "best-{step}"},
+        {"monitor": "val_ter"},
+        {"monitor": None},
+        {"monitor": "val_wer"},
+    ],
 )
 def test_what_keeps_the_best_is_not(tmp_path, options):
     trainer = Trainer(logger=False, accelerator="cpu")

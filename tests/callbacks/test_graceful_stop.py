@@ -24,9 +24,10 @@ class Line(LightningModule):
         super().__init__()
         self.weight = nn.Linear(1, 1)
         self.interrupted, self.signals = interrupted, signals
-        self.validated = []
+        self.validated, self.seen = [], []
 
-    def training_step(self, batch):
+    def training_step(self, batch, batch_idx):
+        self.seen.append(batch_idx)
         if self.global_step + 1 == self.interrupted:
             os.kill(os.getpid(), signal.SIGINT)
         return self.weight(batch).square().mean()
@@ -46,17 +47,32 @@ class Line(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def train(folder, *, interval=1.0, every=1, updates=-1, ckpt_path=None, **interruption):
+def train(
+    folder,
+    *,
+    interval=1.0,
+    every=1,
+    epochs=EPOCHS,
+    updates=-1,
+    threshold=None,
+    ckpt_path=None,
+    **interruption,
+):
     torch.manual_seed(0)
     module = Line(**interruption)
     best = BestCheckpoint(dirpath=folder, filename="best", monitor="val_loss")
     trainer = Trainer(
         accelerator="cpu",
-        max_epochs=EPOCHS,
+        max_epochs=epochs,
         max_steps=updates,
         val_check_interval=interval,
         check_val_every_n_epoch=every,
-        callbacks=[EarlyStopping("val_loss"), best, LastCheckpoint(), GracefulStop()],
+        callbacks=[
+            EarlyStopping("val_loss", stopping_threshold=threshold),
+            best,
+            LastCheckpoint(),
+            GracefulStop(),
+        ],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -85,8 +101,12 @@ def train(folder, *, interval=1.0, every=1, updates=-1, ckpt_path=None, **interr
 def test_no_validation_is_lost(tmp_path, validation, update):
     whole, _, _ = train(tmp_path / "whole", **validation)
     first, trainer, stopped = train(tmp_path / "parts", interrupted=update, **validation)
-    assert f"stopped at update {update};" in stopped
     assert trainer.global_step == update
+    if update == whole.trainer.global_step:  # it is over anyway
+        assert not stopped
+        assert first.validated == whole.validated
+        return
+    assert f"stopped at update {update};" in stopped
     last = tmp_path / "parts" / "last.ckpt"
     second, trainer, stopped = train(tmp_path / "parts", ckpt_path=last, **validation)
     assert not stopped
@@ -104,7 +124,34 @@ def test_no_validation_is_lost(tmp_path, validation, update):
     assert best == resumed
 
 
-def test_a_second_signal_in_the_validation_leaves_the_update(tmp_path):
+@pytest.mark.parametrize("again", [2 * BATCHES - 1, 2 * BATCHES])
+@pytest.mark.parametrize("updates", [-1, 3 * BATCHES])
+def test_a_second_signal_in_the_validation_leaves_the_update(tmp_path, again, updates):
+    common = {"epochs": 3, "updates": updates}
+    last = tmp_path / "last.ckpt"
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(tmp_path, interrupted=BATCHES, signals=2)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == BATCHES
+        train(tmp_path, interrupted=BATCHES, signals=2, **common)
+    assert torch.load(last, weights_only=True)["global_step"] == BATCHES
+    _, _, stopped = train(tmp_path, interrupted=again, ckpt_path=last, **common)
+    assert f"stopped at update {again};" in stopped
+    resumed, trainer, stopped = train(tmp_path, ckpt_path=last, **common)
+    assert not stopped
+    assert trainer.current_epoch == 3
+    assert trainer.global_step == 3 * BATCHES
+    assert resumed.validated[-1] == 3 * BATCHES
+
+
+def test_more_updates_go_on_in_the_epoch_that_was_cut(tmp_path):
+    train(tmp_path, updates=BATCHES + 2)
+    module, trainer, _ = train(tmp_path, updates=2 * BATCHES, ckpt_path=tmp_path / "last.ckpt")
+    assert trainer.global_step == 2 * BATCHES
+    assert module.validated == [2 * BATCHES]
+    assert module.seen == [2, 3]
+
+
+def test_a_stop_that_was_due_anyway_is_none(tmp_path):
+    """Early stopping is not in a checkpoint: a resumed run would train on."""
+    module, trainer, stopped = train(tmp_path, interrupted=BATCHES, epochs=3, threshold=1e9)
+    assert not stopped
+    assert trainer.global_step == BATCHES
+    assert module.validated == [BATCHES]

@@ -265,3 +265,4 @@ def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperatu
     probs, predicted = (evaluation.logits / temperature).softmax(1).max(1)
     reliability = reliability_figure(probs, predicted == evaluation.targets)
     save_figure(reliability, folder / "reliability.png", dpi=150)
+    Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)

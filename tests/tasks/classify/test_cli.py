@@ -45,6 +45,7 @@ def test_test_needs_the_checkpoint_alone(trained, tmp_path, capsys):
     assert "The 3 texts that cost most" in shown
     assert "calibration error" in shown
     assert (tmp_path / "plots/confusion.png").exists()
+    assert f"pictures: {tmp_path}/plots/*.png" in shown
     scores = cli.model.evaluation.scores
     assert scores.accuracy > 0.8
     assert int(scores.confusion.sum()) == 24

@@ -16,9 +16,11 @@ from sacrebleu import corpus_bleu
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
+from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.cli import run
 from nlp_rnn.tasks.saving import DurableCheckpointIO
+from nlp_rnn.tasks.translate import TranslationTask
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
@@ -262,7 +264,8 @@ def test_two_processes_score_as_one(trained: Path) -> None:
         (["--trainer.val_check_interval=1000"], "val_check_interval"),
         (["--early_stopping.monitor=val_blue"], "val_blue"),
         (["--trainer.strategy=nonsense"], "nonsense"),
-        (["--trainer.default_root_dir=/proc/nowhere"], "/proc/nowhere"),
+        (["--trainer.default_root_dir={corpus}/train.jsonl/runs"], "train.jsonl"),
+        (["--trainer.val_check_interval=00:00:10:00"], "00:00:10:00"),
     ],
 )
 def test_what_lightning_or_the_system_refuses_is_one_line(
@@ -272,6 +275,7 @@ def test_what_lightning_or_the_system_refuses_is_one_line(
     message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    flags = [flag.format(corpus=corpus) for flag in flags]
     with pytest.raises(SystemExit) as stopped:
         run(lambda: fit(corpus, tmp_path, "--trainer.max_epochs=1", *flags))
     assert stopped.value.code == 2
@@ -284,8 +288,12 @@ def test_our_own_errors_keep_their_traceback() -> None:
     def fail() -> None:
         raise ValueError("a mistake of ours")
 
-    with pytest.raises(ValueError, match="of ours"):
-        run(fail)
+    def misuse() -> None:  # which Lightning detects
+        TranslationTask(Seq2Seq(vocab_size=9)).trainer  # noqa: B018
+
+    for mistake, message in ((fail, "of ours"), (misuse, "not attached to a `Trainer`")):
+        with pytest.raises((ValueError, RuntimeError), match=message):
+            run(mistake)
 
 
 def test_without_a_logger_a_run_has_a_folder_all_the_same(
