@@ -297,12 +297,19 @@ def new_path(given: str, option: str) -> Path:
 
 
 def _raised_by_lightning(error: Exception) -> bool:
-    """Whether Lightning's own code refuses what a command line asked of it."""
+    """Whether Lightning's own code refuses what a command line asked of it.
+
+    `Task` asks it for the length of the training, which some options leave undefined.
+    """
     modules = [
         str(each.f_globals["__name__"]) for each, _ in traceback.walk_tb(error.__traceback__)
     ]
     ours = [name for name in modules if name.startswith("nlp_rnn")]
-    refused = bool(ours) and ours[-1].endswith("cli") and modules[-1].startswith("lightning")
+    refused = (
+        bool(ours)
+        and ours[-1].endswith((".cli", "tasks.base"))
+        and modules[-1].startswith("lightning")
+    )
     return refused and bool(str(error).strip())
 
 

@@ -289,7 +289,7 @@ def test_our_own_errors_keep_their_traceback() -> None:
         raise ValueError("a mistake of ours")
 
     def misuse() -> None:  # which Lightning detects
-        TranslationTask(Seq2Seq(vocab_size=9)).trainer  # noqa: B018
+        TranslationTask(Seq2Seq(vocab_size=9)).on_validation_epoch_end()
 
     for mistake, message in ((fail, "of ours"), (misuse, "not attached to a `Trainer`")):
         with pytest.raises((ValueError, RuntimeError), match=message):
