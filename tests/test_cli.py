@@ -545,6 +545,19 @@ def test_classify_writes_a_line_per_line(classifier_checkpoint, run, write):
         assert probs == [f"{name}:{prob:.4f}" for name, prob in each.probabilities.items()]
 
 
+@pytest.mark.parametrize(
+    ("command", "checkpoint"),
+    [("classify", "classifier_checkpoint"), ("score-text", "language_model")],
+)
+def test_a_pause_brings_out_labels_and_scores(command, checkpoint, request):
+    with started(command, request.getfixturevalue(checkpoint)) as process:
+        for _ in range(2):
+            feed(process, "red dog\n")
+            assert process.stdout.readline().strip()
+        process.stdin.close()
+        assert process.wait(PATIENT) == 0
+
+
 def test_classify_reads_columns(classifier_checkpoint, run, write):
     table = io.StringIO()
     csv.writer(table).writerows([("id", "review"), *enumerate(REVIEWS)])

@@ -5,7 +5,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ from nlp_rnn.cli.common import (
     read_texts,
     warnings_of_lines,
 )
+from nlp_rnn.data.lines import arriving
 from nlp_rnn.errors import InputError
 
 __all__ = ["add_command"]
 
 POOL = 1024
-"""Texts that are sorted by length together."""
+"""Texts that are sorted by length together, once that many are waiting."""
 
 
 def add_command(commands: Any) -> None:
@@ -30,7 +30,7 @@ def add_command(commands: Any) -> None:
         "classify",
         help="labels and probabilities of texts",
         description="Print for each text, in order, its label and the probability of every label, "
-        "with tabs between them.",
+        "with tabs between them. In a pipe, labels appear as soon as the input pauses.",
     )
     parser.set_defaults(run=_run)
     parser.add_argument("checkpoint", type=Path, metavar="CKPT")
@@ -59,12 +59,13 @@ def _run(args: argparse.Namespace) -> None:
     files = [args.input] if args.input else []
     texts = _column(args.input, args.column) if args.column else read_texts(files)
     done = 0
-    while pool := list(islice(texts, POOL)):
+    for pool in arriving(texts, first=args.batch_size, most=max(POOL, args.batch_size)):
         with warnings_of_lines(done):
             found = classifier(pool, batch_size=args.batch_size)
         for text, each in zip(pool, found):
             whole = text if args.jsonl else None
             sys.stdout.write(f"{label_line(each.label, each.probabilities, text=whole)}\n")
+        sys.stdout.flush()
         done += len(pool)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")

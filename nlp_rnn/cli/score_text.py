@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.cli.common import add_model_options, open_generator, positive, read_texts
+from nlp_rnn.data.lines import arriving
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 POOL = 1024
-"""Lines that are sorted by length together."""
+"""Lines that are sorted by length together, once that many are waiting."""
 
 
 def add_command(commands: Any) -> None:
@@ -23,7 +23,8 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "score-text",
         help="log-probabilities of text under a language model",
-        description="Print the natural log-probability of each line, read alone, its end included.",
+        description="Print the natural log-probability of each line, read alone, its end included. "
+        "In a pipe, they appear as soon as the input pauses.",
     )
     parser.set_defaults(run=_run)
     parser.add_argument("checkpoint", type=Path, metavar="CKPT")
@@ -52,7 +53,7 @@ def _run(args: argparse.Namespace) -> None:
     generator = open_generator(args)
     lines = read_texts(args.input)
     done = better = 0
-    while batch := list(islice(lines, POOL)):
+    for batch in arriving(lines, first=args.batch_size, most=max(POOL, args.batch_size)):
         if args.pairs:
             better += _pairs(generator, batch, done, args.batch_size)
         else:
@@ -64,6 +65,7 @@ def _run(args: argparse.Namespace) -> None:
                     continue
                 for piece, value in zip(generator.pieces(line), values):
                     sys.stdout.write(f"{number}\t{piece}\t{value:.4f}\n")
+        sys.stdout.flush()
         done += len(batch)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")

@@ -29,9 +29,6 @@ __all__ = ["add_command"]
 POOL = 16
 """Batches that are sorted by length together, once that much input is waiting."""
 
-PATIENCE = 0.05
-"""Seconds that a line waits for others to share its batch."""
-
 BEAM_OPTIONS = {
     "beam_size": (int, "translations in the running; 1 is greedy (default 5)"),
     "length_penalty": (float, "alpha of Wu et al. 2016; 0 prefers short ones (default 1.0)"),
@@ -148,7 +145,7 @@ def _batches(lines: Iterator[str], args: argparse.Namespace) -> Iterator[list[st
     if args.sample:
         # A seed promises the same text: batches must not depend on how the input flows.
         return arriving(lines, first=args.batch_size, most=args.batch_size, patience=None)
-    return arriving(lines, first=args.batch_size, most=POOL * args.batch_size, patience=PATIENCE)
+    return arriving(lines, first=args.batch_size, most=POOL * args.batch_size)
 
 
 def _anew(search: "BeamSearch | Sampling", done: int) -> "BeamSearch | Sampling":

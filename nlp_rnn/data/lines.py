@@ -10,6 +10,9 @@ from nlp_rnn.errors import InputError
 
 __all__ = ["arriving", "read_lines"]
 
+PATIENCE = 0.05
+"""Seconds that a line waits for others to share its batch."""
+
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
     r"""Lines of UTF-8 text without their ends, which are ``\n`` or ``\r\n`` and nothing else.
@@ -33,7 +36,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
 
 
 def arriving(
-    lines: Iterable[str], *, first: int, most: int, patience: float | None
+    lines: Iterable[str], *, first: int, most: int, patience: float | None = PATIENCE
 ) -> Iterator[list[str]]:
     """Batches of the lines that have arrived: large while the input flows, small when it pauses.
 

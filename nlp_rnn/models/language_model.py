@@ -18,6 +18,9 @@ __all__ = ["LanguageModel"]
 class LanguageModel(nn.Module):
     """Embedding, stacked recurrent layers, softmax (Mikolov et al. 2010, Zaremba et al. 2014).
 
+    Where hidden_size differs from embedding_size, a tanh layer over both the output and the
+    embedding leads to the width of the softmax.
+
     Args:
         vocab_size: V.
         cell: the recurrence.
@@ -34,7 +37,8 @@ class LanguageModel(nn.Module):
         weight_dropout: share of recurrent weights left out (Merity et al. 2018).
         output_dropout: locked dropout before the softmax.
         layer_norm: normalise every layer's outputs.
-        residual: add a layer's input to its output where the sizes agree.
+        residual: add a layer's input to its output where the sizes agree, from the second layer
+            on.
 
     Attributes:
         arguments: the constructor's arguments, enough to build this network again.

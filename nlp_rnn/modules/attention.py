@@ -114,7 +114,9 @@ class Attention(nn.Module):
 
     def _multi_head(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         queries, keys, values = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (N, heads, Q or S, A)
+            part.unflatten(-1, (self.num_heads, -1)).transpose(
+                1, 2
+            )  # (N, heads, Q or S, A / heads)
             for part in (queries, memory.keys, memory.values)
         )
         scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.size(-1))

@@ -14,8 +14,9 @@ __all__ = ["Bridge"]
 class Bridge(nn.Module):
     """A tanh layer from the encoder's summary to the state of every decoder layer.
 
-    As in Bahdanau et al. 2015, which starts the decoder from tanh(W h); an LSTM's cell state gets
-    a projection of its own.
+    Bahdanau et al. 2015 start the decoder from tanh(W h), h being what the backward layer says at
+    the first token; here both directions are read. An LSTM's cell state gets a projection of its
+    own.
 
     Args:
         memory_size: D.

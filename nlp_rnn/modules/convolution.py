@@ -84,7 +84,7 @@ class CharacterCNN(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Ids (N, S) -> (N, S, size)."""
         different, places = tokens.unique(return_inverse=True)
-        characters = self.embedding(self.spellings[different]).transpose(1, 2)  # (V, 16, C)
+        characters = self.embedding(self.spellings[different]).transpose(1, 2)  # (different, 16, C)
         features = [kernel(characters).amax(2) for kernel in self.kernels]
         return F.embedding(places, torch.cat(features, 1).tanh())
 

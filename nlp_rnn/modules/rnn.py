@@ -23,8 +23,16 @@ class RNN(nn.Module):
     r"""A stack of recurrent layers of one cell.
 
     - ``rnn_tanh``, ``rnn_relu``: :math:`h_t = f(W_{xh} x_t + W_{hh} h_{t-1} + b_h)` (Elman 1990).
-    - ``gru``: Cho et al. 2014, with the reset gate after the matrix product, as cuDNN has it.
-    - ``lstm``: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+    - ``gru``: :math:`r, z = \sigma(W x_t + U h_{t-1} + b)`,
+      :math:`n = \tanh(W_n x_t + b_n + r \odot (U_n h_{t-1} + c_n))`,
+      :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}` (Cho et al. 2014, but with the reset gate r
+      after the matrix product, as cuDNN has it).
+    - ``lstm``: :math:`i, f, o = \sigma(W x_t + U h_{t-1} + b)`,
+      :math:`g = \tanh(W_g x_t + U_g h_{t-1} + b_g)`,
+      :math:`c_t = f \odot c_{t-1} + i \odot g`, :math:`h_t = o \odot \tanh(c_t)` (Hochreiter &
+      Schmidhuber 1997, with the forget gate f of Gers et al. 2000).
+
+    The gates of a line, such as r and z, have a W, U and b each.
 
     Each layer is one fused call over all steps. PyTorch gives every cell two biases; where they
     only add up (all but the GRU) the second stays zero and is not trained.

@@ -21,8 +21,9 @@ softmax, however many steps it takes. Two lines mend it::
     hidden = torch.tanh(self.i2h(combined))
     output = self.h2o(hidden)
 
-This class is for reading; `nlp_rnn.modules.rnn.RNN` is the same equations in one fused call. The
-command ``python -m nlp_rnn.modules.textbook`` trains it on characters.
+This class is for reading; `nlp_rnn.modules.rnn.RNN` with the cell ``rnn_tanh`` or ``rnn_relu``
+computes h_t of all steps in one fused call, and leaves y_t to its caller. The command
+``python -m nlp_rnn.modules.textbook`` trains this one on characters.
 
 N batch, E input features, H hidden, V outputs, T time.
 """
@@ -81,8 +82,9 @@ def train(
     """Teach it to predict each next symbol of a text.
 
     Backpropagation through time is cut after ``length`` steps (Williams & Peng 1990), but the
-    hidden state goes on. Gradients are clipped, because along one direction they grow with every
-    step that they travel back (Pascanu et al. 2013).
+    hidden state goes on. Gradients are clipped, for they may grow with every step that they travel
+    back; where they shrink instead, distant steps teach nothing (Bengio et al. 1994, Pascanu et
+    al. 2013).
 
     Args:
         network: reads and predicts symbols 0 to V - 1, so its E and V are equal.
