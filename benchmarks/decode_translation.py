@@ -139,9 +139,9 @@ def run(options: argparse.Namespace) -> None:
     print(machine(options.threads))
     kinds = {name: "bf16" if name == "bf16" else "fp32" for name in options.precisions}
     translators = {}
+    texts = load_test(options.dataset)
     if options.checkpoint:
         kind = BeamSearch
-        texts = load_test(options.dataset)
         for name, dtype in kinds.items():
             translators[name] = Translator.from_checkpoint(
                 options.checkpoint,
@@ -151,7 +151,6 @@ def run(options: argparse.Namespace) -> None:
         kind = AsLongAsSource
         torch.manual_seed(0)
         corpus = load_corpus(options.dataset, vocab_size=4000)
-        texts = load_test(options.dataset)
         network = Seq2Seq(vocab_size=corpus.tokenizer.vocab_size)
         for name, dtype in kinds.items():
             translators[name] = Translator(

@@ -24,9 +24,8 @@ class GracefulStop(Checkpoint):
     A second signal stops at once. Saving from inside the signal handler, in the middle of an
     update, would lose the batch; this resumes exactly. Where a validation or the end of the epoch
     comes next, they come before the stop: a training that is resumed would go on behind them. One
-    that is over then ends as ever. A
-    `Checkpoint` runs after all other callbacks, so averaged weights are up to date, and behind
-    `LastCheckpoint` this one finds saved what it names.
+    that is over then ends as ever. A `Checkpoint` runs after all other callbacks, so averaged
+    weights are up to date.
     """
 
     def __init__(self) -> None:
@@ -102,6 +101,6 @@ def _epoch_ends(trainer: Trainer) -> bool:
 
 
 def _validation_is_next(trainer: Trainer) -> bool:
-    # The loop alone knows: every so many batches, counted over epochs or not, or seconds.
+    # The loop alone knows: after every so many batches, counted over epochs or within one.
     loop = trainer.fit_loop
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
