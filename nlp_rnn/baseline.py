@@ -54,7 +54,8 @@ class Baseline:
         """Trains with three strengths of the penalty and keeps the best on validation texts.
 
         Terms stand in two texts at least, unless there are none. A class that training texts never
-        have is never predicted; likewise a label that none or all of them have.
+        have is never predicted; likewise a label that none of them has; one that all of them have
+        always is.
 
         Args:
             texts: N training texts; empty ones are fine.

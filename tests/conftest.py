@@ -36,6 +36,15 @@ def _private_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def _same_start():
+    """No test sees which ones ran before it."""
+    torch.manual_seed(0)
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     texts = sentences(300, seed=0)

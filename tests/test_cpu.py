@@ -4,14 +4,8 @@ import torch
 from nlp_rnn.cpu import cpu_flags, has_bf16, runs_bf16_lstm, tune_cpu
 
 
-@pytest.fixture(autouse=True)
-def _put_back():
-    before = torch.get_float32_matmul_precision()
-    yield
-    torch.set_float32_matmul_precision(before)
-
-
 def test_products_stay_accurate():
+    torch.set_float32_matmul_precision("highest")
     tune_cpu()
     left, right = torch.randn(2, 300, 300)
     exact = left.double() @ right.double()
@@ -29,6 +23,13 @@ def test_what_would_round_to_bf16_is_not_used(monkeypatch):
     torch.set_float32_matmul_precision("highest")
     tune_cpu()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_what_stays_exact_is_used(monkeypatch):
+    monkeypatch.setattr("nlp_rnn.cpu._product_error", lambda: 0.0)
+    torch.set_float32_matmul_precision("highest")
+    tune_cpu()
+    assert torch.get_float32_matmul_precision() == "medium"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -83,6 +84,30 @@ def test_dynamic_evaluation_learns_in_inference_mode_and_puts_the_weights_back(m
         )
         reader.restore()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_dynamic_evaluation_equals_its_definition(model, text):
+    dynamic = DynamicEvaluation(learning_rate=0.5, decay=0.1, clip=0.2)
+    by_hand = copy.deepcopy(model)
+    trained = [each.detach().clone() for each in model.parameters()]
+    state, expected = model.zero_state(1), []
+    for start in range(0, 60, 20):
+        _, outputs, state = by_hand(text[None, start : start + 20], state)
+        nats = by_hand.negative_log_likelihood(outputs[0], text[start + 1 : start + 21])
+        expected.append(nats.detach())
+        state = tuple(part.detach() for part in state)
+        by_hand.zero_grad()
+        nats.mean().backward()
+        norm = torch.nn.utils.clip_grad_norm_(by_hand.parameters(), 0.2)
+        assert norm > 0.2, "else the clip does nothing"
+        with torch.no_grad():
+            for parameter, origin in zip(by_hand.parameters(), trained):
+                if parameter.grad is None:  # the second bias of a layer, which stays zero
+                    continue
+                parameter -= 0.5 * parameter.grad
+                parameter += 0.1 * (origin - parameter)
+    found, _ = read(model, text, length=20, dynamic=dynamic)
+    torch.testing.assert_close(found[0], torch.cat(expected))
 
 
 def test_both_together(model):

@@ -49,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _discard_output()
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
+    except RuntimeError as error:
+        if "allocate" not in str(error):
+            raise
+        return _fail("not enough memory: give a smaller batch, beam or number of samples")
     except KeyboardInterrupt:
         return 130
     return 0

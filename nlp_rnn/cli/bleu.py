@@ -90,5 +90,8 @@ def _print_table(
         )
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    with console.capture() as printed:  # it would answer a closed pipe in its own way
+        console.print(table)
+    sys.stdout.write(printed.get())
     sys.stdout.writelines(f"{signature}\n" for signature in signatures)

@@ -153,7 +153,7 @@ def _anew(search: "BeamSearch | Sampling", done: int) -> "BeamSearch | Sampling"
     from nlp_rnn.inference import Sampling
 
     if isinstance(search, Sampling):
-        return dataclasses.replace(search, seed=search.seed + done)
+        return dataclasses.replace(search, seed=(search.seed + done) % 2**64)
     return search
 
 

@@ -28,8 +28,9 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
+            at = error.start + len(line) - len(error.object)  # which has lost the mark in front
             raise InputError(
-                f"{name}, line {number}: byte 0x{line[error.start]:02x} at {error.start + 1} is "
+                f"{name}, line {number}: byte 0x{line[at]:02x} at {at + 1} is "
                 "not UTF-8: convert the file first, for example with iconv"
             ) from None
         yield text.removesuffix("\n").removesuffix("\r")

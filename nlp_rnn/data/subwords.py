@@ -21,7 +21,7 @@ __all__ = ["SubwordSampler"]
 
 # Pieces never reach over a space, which SentencePiece writes as ▁ at the start of a word: so a
 # text is sampled word by word, and what was worked out for a word serves its next occurrence.
-_WORD = re.compile("▁?[^▁]+|▁")
+_WORD = "▁?[^▁]+|▁"
 _UNKNOWN_PENALTY = 10.0  # SentencePiece's: an unknown character scores this below the worst piece
 _CACHED_WORDS = 2**14  # about 4 kB each
 
@@ -38,7 +38,8 @@ class SubwordSampler:
 
     A unigram model samples in proportion to P(segmentation)^alpha over all segmentations (subword
     regularization, Kudo, 2018). A BPE model drops every merge with probability alpha
-    (BPE-dropout, Provilkov et al., 2020). A char model has one segmentation, and gives it.
+    (BPE-dropout, Provilkov et al., 2020). A char model has one segmentation, and gives it. A word
+    that was to have a piece of its own is never cut.
     """
 
     def __init__(self, model: SentencePieceProcessor) -> None:
@@ -51,13 +52,23 @@ class SubwordSampler:
         self._unknown = model.unk_id()
         self._unknown_score = min(self._scores.values()) - _UNKNOWN_PENALTY
         self._unigram = _is_unigram(model)
+        # A whole word scores 0, as does the first merge of BPE, whose id comes after theirs.
+        whole = [piece for piece, score in self._scores.items() if score == 0]
+        if not self._unigram and max(map(len, self._ids.keys() - whole), default=1) > 1:
+            whole.pop()
+        self._whole = frozenset(whole)
+        self._words = re.compile("|".join([*map(re.escape, sorted(whole, key=len)[::-1]), _WORD]))
         self._arcs = lru_cache(_CACHED_WORDS)(self._find_arcs)
 
     def sample(self, text: str, *, alpha: float, rng: random.Random) -> list[int]:
         """Ids of one sampled segmentation; the draws come from `rng` alone."""
         walk = self._walk if self._unigram else self._merge
-        words = _WORD.findall(self._model.normalize(text))
-        ids = [i for word in words for i in walk(word, alpha, rng)]
+        words = self._words.findall(self._model.normalize(text))
+        ids = [
+            i
+            for word in words
+            for i in (self._ids[word] if word in self._whole else walk(word, alpha, rng))
+        ]
         if self._unknown not in ids:
             return ids
         # A run of unknown characters is one id, as in encode.

@@ -72,6 +72,7 @@ class Tokenizer:
         character_coverage: float = 1.0,
         byte_fallback: bool = False,
         normalization: str = "nmt_nfkc",
+        whole_words: Sequence[str] = (),
     ) -> Tokenizer:
         """Trains a model in memory; the same texts and settings give the same bytes.
 
@@ -85,6 +86,8 @@ class Tokenizer:
                 `identity`: then decode(encode(text)) == text for every text of known characters,
                 white space included; only U+2581, SentencePiece's own sign for a space, becomes
                 a space. With `byte_fallback` every other character is known.
+            whole_words: Words that get a piece each, such as the `<unk>` of classical corpora,
+                which would be spelled in four. A longer word that begins with one is cut there.
 
         Raises:
             InputError: an empty corpus, or settings that it does not allow; a vocabulary that is
@@ -98,6 +101,9 @@ class Tokenizer:
             )
         if not 0.98 <= character_coverage <= 1:
             raise InputError(f"character_coverage {character_coverage}: use 0.98 to 1")
+        for word in whole_words:
+            if word.split() != [word]:
+                raise InputError(f"whole_words {word!r}: use words without white space")
         remaining = iter(texts)
         first = next((text for text in remaining if text.strip()), None)
         if first is None:  # SentencePiece 0.2.1 ends the whole process on such a corpus
@@ -114,6 +120,7 @@ class Tokenizer:
                 normalization_rule_name=normalization,
                 remove_extra_whitespaces=normalization != "identity",
                 required_chars="\n" if normalization == "identity" else "",
+                user_defined_symbols=[f"▁{word}" for word in whole_words],
                 pad_id=PAD,
                 unk_id=UNK,
                 bos_id=BOS,

@@ -23,7 +23,7 @@ from nlp_rnn.decoding.protocol import (
 )
 from nlp_rnn.errors import require
 
-__all__ = ["beam_search"]
+__all__ = ["beam_search", "check_length_penalty"]
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ def beam_search(
         max_length: most steps a sentence takes, EOS included, as a number or (N,). What reaches it
             is finished without EOS.
         min_length: tokens before EOS may come, as a number or (N,).
-        length_penalty: exponent, at least 0; 0 ranks by log-probability alone.
+        length_penalty: exponent, 0 to 10; 0 ranks by log-probability alone.
         nbest: hypotheses to return of each sentence, at most `beam_size`.
         start: (N,) first tokens fed, BOS if None; no part of the output.
         no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
@@ -74,11 +74,7 @@ def beam_search(
     """
     require(beam_size >= 1, f"beam_size={beam_size}", "beam_size >= 1")
     require(1 <= nbest <= beam_size, f"nbest={nbest}", f"1 <= nbest <= beam_size={beam_size}")
-    require(
-        0 <= length_penalty < math.inf,
-        f"length_penalty={length_penalty}",
-        "length_penalty >= 0 (0 turns it off)",
-    )
+    check_length_penalty(length_penalty)
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
     constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
@@ -149,3 +145,12 @@ def beam_search(
         )
 
     return [sorted(hyps, key=lambda hyp: hyp.score, reverse=True)[:nbest] for hyps in found]
+
+
+def check_length_penalty(penalty: float) -> None:
+    """Raise unless scores of long output stay numbers that differ.
+
+    Raises:
+        InputError: a penalty out of range.
+    """
+    require(0 <= penalty <= 10, f"length_penalty={penalty}", "0 (off) to 10")

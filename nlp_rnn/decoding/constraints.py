@@ -41,9 +41,9 @@ class Constraints:
         size, penalty = self.no_repeat_ngram_size, self.repetition_penalty
         require(size >= 0, f"no_repeat_ngram_size={size}", "a size >= 0 (0 turns it off)")
         require(
-            0 < penalty < math.inf,
+            0.01 <= penalty <= 100,
             f"repetition_penalty={penalty}",
-            "a penalty > 0 (1 turns it off, 1.2 is usual)",
+            "0.01 to 100 (1 turns it off, 1.2 is usual)",
         )
 
     def log_probs(self, logits: Tensor, history: Tensor) -> Tensor:

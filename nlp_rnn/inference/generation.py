@@ -16,7 +16,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS, UNK
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling
 from nlp_rnn.inference.networks import (
     Precision,
@@ -157,7 +157,11 @@ class TextGenerator:
 
         Every text is read alone, from an empty state. Those of a backward model are in the order
         of the text, too, but each is given what stands to the right.
+
+        Raises:
+            InputError: a batch size below 1.
         """
+        require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [self._ids(text) for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         results: list[list[float]] = [[] for _ in texts]
@@ -177,8 +181,11 @@ class TextGenerator:
 
     def unknown(self, text: str) -> list[str]:
         """What the vocabulary cannot spell: words or characters."""
-        units = text.split() if isinstance(self.vocabulary, WordVocabulary) else list(text)
-        return [unit for unit in units if UNK in self.vocabulary.encode(unit)]
+        parts = re.findall(r"\S+|\s", text)
+        strange = [part for part in parts if UNK in self.vocabulary.encode(part)]
+        if isinstance(self.vocabulary, WordVocabulary):
+            return strange
+        return [unit for part in strange for unit in part if UNK in self.vocabulary.encode(unit)]
 
     @property
     def _backward(self) -> bool:
@@ -222,10 +229,13 @@ class TextGenerator:
     def _joined(self, prompt: str, before: list[int], drawn: list[int], stop: Sequence[str]) -> str:
         """The prompt as it was given, with what was drawn."""
         if self._backward:
-            whole = self.vocabulary.decode([*drawn[::-1], *before[::-1]])
-            left = whole.removesuffix(self.vocabulary.decode(before[::-1]))
+            read = self.vocabulary.decode(before[::-1])
+            left = self.vocabulary.decode([*drawn[::-1], *before[::-1]]).removesuffix(read)
             ends = [left.rfind(each) + len(each) for each in stop if each and each in left]
-            return left[max(ends, default=0) :] + prompt
+            written = left[max(ends, default=0) :]
+            if prompt[:1].isspace() and not read[:1].isspace():
+                written = written.removesuffix(" ")
+            return written + prompt
         whole = self.vocabulary.decode([*before, *drawn])
         written = whole[len(self.vocabulary.decode(before)) :]
         if self._spaced(prompt):
@@ -250,7 +260,8 @@ class TextGenerator:
             else:
                 text = decoder.decode(b"", final=True)
                 text += " ⁇ " if each == UNK else piece.replace("▁", " ")
-            yield text.removeprefix(" ") if begins else text
+            # Words are parted by a space each; SentencePiece writes the unknown one with two.
+            yield text.removeprefix(" ") if begins and (words or each != UNK) else text
             begins = False
         yield decoder.decode(b"", final=True)
 

@@ -143,5 +143,6 @@ def _check_stop(stop: Sequence[str]) -> None:
 
 def _check_lengths(search: TextSampling | TextBeamSearch) -> None:
     """Here they have the names that the user gave; decoding calls them ``max_length`` and so on."""
-    require(search.max_tokens >= 1, f"max_tokens={search.max_tokens}", "max_tokens >= 1")
-    require(search.min_tokens >= 0, f"min_tokens={search.min_tokens}", "min_tokens >= 0")
+    least, most = search.min_tokens, search.max_tokens
+    require(1 <= most < 2**31, f"max_tokens={most}", "1 to two billion")
+    require(0 <= least <= most, f"min_tokens={least}", f"0 <= min_tokens <= max_tokens={most}")

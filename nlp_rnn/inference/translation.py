@@ -15,7 +15,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.decoding import Hypothesis
-from nlp_rnn.errors import InputError, TruncationWarning
+from nlp_rnn.errors import InputError, TruncationWarning, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -174,7 +174,11 @@ class Translator:
         Of each text the best first; samples in the order they were drawn.
         Texts are batched by length. An empty or blank text gives one empty translation; one of
         more than `MAX_SOURCE_TOKENS` tokens is cut there, with a warning.
+
+        Raises:
+            InputError: a batch size below 1.
         """
+        require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in texts]
         ids = self._source_ids(texts)
         filled = [index for index, each in enumerate(ids) if len(each) > 1]
@@ -197,8 +201,9 @@ class Translator:
         """Natural log-probability of each given translation, its end mark included.
 
         Raises:
-            InputError: the lists differ in length.
+            InputError: the lists differ in length, or a batch size below 1.
         """
+        require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         if len(sources) != len(targets):
             raise InputError(
                 f"{len(sources)} sources but {len(targets)} targets: give one target per source"
@@ -221,7 +226,10 @@ class Translator:
         """
         if not source.strip():
             raise InputError("nothing to align: the source text is empty")
-        target = self.translate([source])[0][0].text if target is None else target
+        if target is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TruncationWarning)  # comes below
+                target = self.translate([source])[0][0].text
         source_ids, target_ids = self._source_ids([source])[0], self._target_ids([target])[0]
         _, weights = self._force([source_ids], [target_ids])
         if weights is None:

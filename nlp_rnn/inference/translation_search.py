@@ -3,13 +3,13 @@
 N batch.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nlp_rnn.decoding import Hypothesis, beam_search, sample, seeded
+from nlp_rnn.decoding.beam import check_length_penalty
 from nlp_rnn.decoding.constraints import Constraints
 from nlp_rnn.decoding.truncation import Draw
 from nlp_rnn.errors import InputError, require
@@ -52,14 +52,14 @@ class BeamSearch:
             raise InputError(
                 f"nbest is {self.nbest}: give 1 to beam_size, which is {self.beam_size}"
             )
-        if not (0 < self.max_length_ratio < math.inf and 0 <= self.min_length_ratio < math.inf):
+        _check_most(self.max_length_ratio)
+        if not 0 <= self.min_length_ratio <= self.max_length_ratio:
             raise InputError(
                 f"length ratios are {self.min_length_ratio} to {self.max_length_ratio}: the "
-                "minimum must be at least 0 and the maximum above 0"
+                "minimum must be at least 0 and at most the maximum"
             )
-        penalty = self.length_penalty
-        require(0 <= penalty < math.inf, f"length_penalty={penalty}", "0 (off) or more")
         # Now, not when the first text is decoded and its output is open already.
+        check_length_penalty(self.length_penalty)
         Constraints(torch.zeros(1), self.no_repeat_ngram_size, self.repetition_penalty)
 
     def search(
@@ -111,8 +111,8 @@ class Sampling:
     max_length_ratio: float = 2.0
 
     def __post_init__(self) -> None:
-        ratio = self.max_length_ratio
-        require(0 < ratio < math.inf, f"max_length_ratio={ratio}", "a number above 0")
+        _check_most(self.max_length_ratio)
+        seeded(self.seed, torch.device("cpu"))
         require(self.num_samples >= 1, f"num_samples={self.num_samples}", "1 or more")
         Draw(
             temperature=self.temperature,
@@ -132,7 +132,7 @@ class Sampling:
         first: int,
     ) -> list[list[Hypothesis]]:
         """Draw translations of N encoded sources, ``first`` of which came in earlier batches."""
-        generator = seeded(self.seed + first, lengths.device)
+        generator = seeded((self.seed + first) % 2**64, lengths.device)
         return sample(
             model.step,
             state,
@@ -145,6 +145,10 @@ class Sampling:
             min_p=self.min_p,
             generator=generator,
         )
+
+
+def _check_most(ratio: float) -> None:
+    require(0 < ratio <= 1000, f"max_length_ratio={ratio}", "a number above 0, and at most 1000")
 
 
 def _times(lengths: Tensor, ratio: float) -> Tensor:

@@ -186,12 +186,16 @@ class Seq2Seq(nn.Module):
             Log-probabilities (N, T) of ``target[:, 1:]``, zero at padding, and the attention
             weights (N, T, S) or None.
         """
-        outputs, weights = self(source, lengths, target[:, :-1])
-        following = target[:, 1:]
-        scored = []
-        steps = max(1, LOGITS // (len(target) * self.decoder.embedding.num_embeddings))
-        for part, after in zip(outputs.split(steps, 1), following.split(steps, 1)):
-            logits = self.decoder.project(part).float()
+        state, keys = self.encode(source, lengths)
+        memory, attention = (Memory(*keys) if keys else None), self.decoder.attention
+        held = source.size(1) * attention.score_size if attention else 0
+        held = max(held, self.decoder.embedding.num_embeddings)  # numbers for one target token
+        steps = max(1, LOGITS // (len(target) * held))
+        scored, attended = [], []
+        for part, after in zip(target[:, :-1].split(steps, 1), target[:, 1:].split(steps, 1)):
+            outputs, state, weights = self.decoder(part, state, memory)
+            logits = self.decoder.project(outputs).float()
             chosen = logits.gather(2, after.unsqueeze(2)).squeeze(2)
-            scored.append(chosen - torch.logsumexp(logits, 2))
-        return torch.cat(scored, 1).masked_fill(following == 0, 0.0), weights
+            scored.append((chosen - torch.logsumexp(logits, 2)).masked_fill(after == 0, 0.0))
+            attended += [] if weights is None else [weights]
+        return torch.cat(scored, 1), torch.cat(attended, 1) if attended else None

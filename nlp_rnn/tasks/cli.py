@@ -173,6 +173,11 @@ class TaskCLI(LightningCLI):
         """The data set that a split comes from, and the split."""
         return f"{self.datamodule.others.get(split) or self.datamodule.dataset}, {split}"
 
+    def predicted(self, **kwargs: Any) -> list[Any]:
+        """What predict gives for each row, one after the other."""
+        batches: Any = self.trainer.predict(**{**kwargs, "return_predictions": True})
+        return [row for batch in batches for row in batch]
+
     def new_output(self) -> Path:
         """The file that predict is to write.
 
@@ -191,6 +196,12 @@ class TaskCLI(LightningCLI):
             raise InputError(
                 f"--trainer.val_check_interval {trainer['val_check_interval']}: a resume knows of "
                 "no clock; give a number of batches or a share of an epoch"
+            )
+        read = {"validate": "val", "test": "test", "predict": "predict"}.get(str(self.subcommand))
+        if trainer.get(f"limit_{read}_batches") == 0:
+            raise InputError(
+                f"--trainer.limit_{read}_batches 0 leaves nothing to {self.subcommand}: give 1 or "
+                "more, or leave it out"
             )
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             root = trainer.get("default_root_dir") or "runs"
@@ -220,7 +231,7 @@ class TaskCLI(LightningCLI):
         extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
-        run = Path(self.config.fit.ckpt_path or "").parent.parent
+        run = Path(self.config.fit.ckpt_path or "").absolute().parent.parent
         if self.config.fit.ckpt_path and (run / "config.yaml").is_file():
             extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
         plugins = config.get("plugins") or []
@@ -337,7 +348,7 @@ def _config_of(checkpoint: Path, task: str) -> Path:
     Raises:
         InputError: the checkpoint is not where it was written, or of no use.
     """
-    resumed = checkpoint.parent.parent / "resumed.yaml"
+    resumed = checkpoint.absolute().parent.parent / "resumed.yaml"
     config = resumed if resumed.is_file() else resumed.with_name("config.yaml")
     if not config.is_file():
         open_checkpoint(checkpoint, task=task)

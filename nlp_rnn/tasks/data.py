@@ -132,14 +132,15 @@ class TaskData(LightningDataModule):
                 )
             found = loaded[name] if name in loaded else next(iter(loaded.values()))
         else:
-            carved = ("train", "validation")
+            both = ("train", "validation")
+            carved = name in both and not self.others.get("validation")
             loaded = load_splits(
                 self.dataset,
                 columns=columns,
                 streaming=self.streaming,
-                splits=carved if name in carved else [name],
+                splits=both if carved else [name],
             )
-            if name in carved and not self.others.get("validation"):
+            if carved:
                 loaded = self.carve(loaded)
             if name not in loaded:
                 raise InputError(

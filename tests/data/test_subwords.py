@@ -46,6 +46,19 @@ def test_every_sample_is_the_same_text(model_type, normalization):
         assert [tokenizer.decode(ids) for ids in sampled] == plain
 
 
+@pytest.mark.parametrize(("model_type", "none"), [("bpe", 0.0), ("unigram", 1e4)])
+def test_a_whole_word_stays_whole(model_type, none):
+    texts = [*sentences(), "N bade jigbad"]
+    words = ["bade", "badeß", "N", "<unk>"]
+    tokenizer = Tokenizer.train(texts, vocab_size=200, model_type=model_type, whole_words=words)
+    text = "ab bade N badeß badeab <unk> jibade"
+    ids = tokenizer.encode(text)
+    assert tokenizer.sample(text, alpha=none, seed=0) == ids
+    wanted = [f"▁{word}" for word in ("bade", "N", "badeß", "bade", "<unk>")]
+    for segmented in (ids, *(tokenizer.sample(text, alpha=0.1, seed=seed) for seed in range(9))):
+        assert [each for each in tokenizer.pieces(segmented) if each in wanted] == wanted
+
+
 def test_dropping_every_merge_leaves_characters():
     tokenizer = train("bpe")
     ids = tokenizer.sample("ab cd", alpha=1.0, seed=0)

@@ -131,7 +131,12 @@ def test_an_empty_corpus_is_refused(corpus):
 
 @pytest.mark.parametrize(
     "setting",
-    [{"normalization": "nfc"}, {"model_type": "word"}, {"character_coverage": 0.5}],
+    [
+        {"normalization": "nfc"},
+        {"model_type": "word"},
+        {"character_coverage": 0.5},
+        {"whole_words": ["a b"]},
+    ],
     ids=str,
 )
 def test_bad_settings_are_named(setting):

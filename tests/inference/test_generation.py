@@ -5,6 +5,7 @@ import torch
 
 from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
 from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.decoding import Hypothesis
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import TextBeamSearch, TextGenerator, TextSampling
 from nlp_rnn.inference.generation import WINDOW, _until
@@ -158,6 +159,29 @@ def test_a_backward_model_reads_from_the_end(vocabulary):
         backward.stream("the")
 
 
+class Fixed:
+    """A search that always finds the same."""
+
+    def __init__(self, ids, stop=()):
+        self.ids, self.stop = ids, stop
+
+    def search(self, step, state, start):
+        return [[Hypothesis(self.ids, 0.0, 0.0)] for _ in start]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"), [("saw a dog", False), ("saw a dog", True), (" saw a dog", True)]
+)
+def test_what_a_backward_model_writes_stands_to_the_left(vocabulary, prompt, words):
+    if words:  # which have no spaces: that of the prompt is not read
+        vocabulary = WordVocabulary.train(TEXTS, vocab_size=12)
+    ids = vocabulary.encode("the cat")
+    written = build(vocabulary, direction="backward")(prompt, Fixed(ids[::-1]))
+    assert written == "the cat saw a dog"
+    cut = build(vocabulary, direction="backward")(prompt, Fixed(ids[::-1], stop=["the "]))
+    assert cut == "cat saw a dog"
+
+
 def test_a_stop_text_ends_what_a_backward_model_writes_to_the_left(vocabulary):
     backward = build(vocabulary, direction="backward")
     whole = backward("the dog", TextSampling(max_tokens=30, min_tokens=30))
@@ -185,6 +209,12 @@ def test_a_space_at_the_end_of_a_prompt_that_is_not_read_is_not_written_twice(vo
         assert "the " + "".join(generator.stream("the ", search)) == text
 
 
+def test_a_whole_word_is_no_unknown_one():
+    vocabulary = Tokenizer.train(TEXTS, vocab_size=24, whole_words=["<unk>"])
+    assert build(vocabulary).unknown("the <unk> cat") == []
+    assert build(vocabulary).unknown("the <unk> <漢>") == ["<", "漢", ">"]
+
+
 def test_few_logits_at_a_time_score_the_same(generator, monkeypatch):
     texts = ["the cat saw", "a dog ran to the cat saw the dog . " * 9]
     expected = generator.log_probs(texts)
@@ -194,8 +224,9 @@ def test_few_logits_at_a_time_score_the_same(generator, monkeypatch):
 
 
 def test_a_very_low_temperature_is_greedy(generator):
-    cold = TextSampling(max_tokens=9, temperature=1e-40, top_p=1.0)
-    assert generator("the", cold) == generator("the", TextSampling(max_tokens=9, top_k=1))
+    for temperature in (1e-40, 1e-46):
+        cold = TextSampling(max_tokens=9, temperature=temperature, top_p=1.0)
+        assert generator("the", cold) == generator("the", TextSampling(max_tokens=9, top_k=1))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +238,11 @@ def test_a_very_low_temperature_is_greedy(generator):
         (TextSampling(seed=2**64), "seed 18446744073709551616 is out of range"),
         (TextSampling(max_tokens=0), "max_tokens=0 is out of range"),
         (TextBeamSearch(max_tokens=0), "max_tokens=0 is out of range"),
+        (TextSampling(max_tokens=2**31), "max_tokens=2147483648 is out of range"),
         (TextSampling(min_tokens=-1), "min_tokens=-1 is out of range"),
+        (TextSampling(min_tokens=201), "min_tokens=201 is out of range"),
+        (TextBeamSearch(length_penalty=1000.0), "length_penalty=1000.0 is out of range"),
+        (TextBeamSearch(repetition_penalty=1e-40), "repetition_penalty=1e-40 is out of range"),
         (TextBeamSearch(beam_size=2, num_samples=3), "num_samples=3 is out of range"),
         (TextBeamSearch(beam_size=0), "beam_size=0 is out of range"),
     ],

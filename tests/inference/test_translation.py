@@ -56,17 +56,36 @@ def test_nbest_is_sorted(translator):
         assert len({each.text for each in row}) > 1
 
 
-def test_a_forced_translation_has_the_log_probability_the_search_gave(translator, tokenizer):
+def test_a_forced_translation_has_the_log_probability_the_search_gave(
+    translator, tokenizer, monkeypatch
+):
+    spelt = {}
+    search = translator._search
+
+    def recorded(*args):
+        found = search(*args)
+        spelt.update({each.log_prob: each.tokens for row in found for each in row})
+        return found
+
+    monkeypatch.setattr(translator, "_search", recorded)
     sources, targets, log_probs = [], [], []
     for source, row in zip(TEXTS[:4], translator.translate(TEXTS[:4], BeamSearch(nbest=3))):
         for each in row:
             # A search may spell a text by other pieces than the tokenizer would.
-            if tokenizer.decode(tokenizer.encode(each.text)) == each.text:
+            if spelt[each.log_prob] == tokenizer.encode(each.text):
                 sources.append(source)
                 targets.append(each.text)
                 log_probs.append(each.log_prob)
-    found = translator.score(sources, targets)
-    assert sum(a == near(b) for a, b in zip(found, log_probs)) > 5
+    assert len(targets) > 5
+    assert translator.score(sources, targets) == near(log_probs)
+
+
+def test_batches_without_texts_are_refused(translator):
+    targets = ["RED DOG", "WHITE HOUSE"]
+    with pytest.raises(InputError, match="batch_size=-1 is out of range"):
+        translator.score(TEXTS[:2], targets, batch_size=-1)
+    with pytest.raises(InputError, match="batch_size=0 is out of range"):
+        translator.translate(TEXTS[:2], batch_size=0)
 
 
 def test_scores_do_not_depend_on_the_batch(translator):
@@ -99,6 +118,8 @@ def test_length_limits_hold(translator, tokenizer):
     assert len(tokenizer.encode(longer)) > len(tokenizer.encode(usual)) + 2
     (cut,) = translator.translate(["car " * 40], BeamSearch(max_length_ratio=0.01))[0]
     assert len(tokenizer.encode(cut.text)) <= 10
+    with pytest.raises(InputError, match=r"3.0 to 2.0: the minimum must be .* at most the maximum"):
+        BeamSearch(min_length_ratio=3.0)
 
 
 def test_the_end_mark_of_a_source_is_no_token_of_it(translator, tokenizer, monkeypatch):
@@ -145,6 +166,7 @@ def test_a_search_out_of_range_is_refused(values):
         {"top_p": 1.5},
         {"min_p": -0.1},
         {"max_length_ratio": float("inf")},
+        {"max_length_ratio": 1e30},
     ],
 )
 def test_sampling_out_of_range_is_refused(values):
@@ -234,8 +256,10 @@ def test_an_ensemble_of_both_directions_is_refused(
 
 def test_scores_do_not_depend_on_how_many_logits_are_held(translator, monkeypatch):
     expected = translator.score(TEXTS[:4], ["RED DOG"] * 4)
+    aligned = translator.align("red dog", "RED DOG")
     monkeypatch.setattr("nlp_rnn.models.seq2seq.LOGITS", 1)
     assert translator.score(TEXTS[:4], ["RED DOG"] * 4) == near(expected)
+    torch.testing.assert_close(translator.align("red dog", "RED DOG").weights, aligned.weights)
 
 
 def test_bf16_agrees_nearly(checkpoint, translator):

@@ -132,7 +132,7 @@ class ClassifyCLI(TaskCLI):
             folder = folder.parent
         _draw(folder, seen, classifier.labels, classifier.temperature)
         console = Console()
-        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def test(self, **kwargs: Any) -> None:
         plots = self.config.test.plots
@@ -151,13 +151,12 @@ class ClassifyCLI(TaskCLI):
         output = self.new_output()
         if self.trainer.world_size > 1:
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
-        batches: Any = self.trainer.predict(**kwargs)
-        found = sorted((row for batch in batches for row in batch), key=itemgetter(0))
+        found = sorted(self.predicted(**kwargs), key=itemgetter(0))
         with output.open("w", encoding="utf-8") as file:
             for _, text, label, probs in found:
                 whole = text if output.suffix == ".jsonl" else None
                 file.write(f"{label_line(label, probs, text=whole)}\n")
-        Console().print(f"{len(found)} labels written to {output}", highlight=False)
+        Console().print(f"{len(found)} labels written to {output}", highlight=False, markup=False)
 
     @rank_zero_only
     def report(self, split: str) -> None:
@@ -178,7 +177,7 @@ class ClassifyCLI(TaskCLI):
         scores, texts = evaluation.scores, self._texts(split, evaluation)
         with Console().status("scoring TF-IDF + logistic regression"):  # half a minute on IMDB
             baseline = label_scores(self.datamodule.baseline.scores(texts), evaluation.targets)
-        table = Table(title=f"{title}, {len(texts)} texts")
+        table = Table(title=escape(f"{title}, {len(texts)} texts"))
         for name in ("", "classifier", "TF-IDF + logistic regression"):
             table.add_column(name, justify="right" if name else "left")
         for name, heading in (
@@ -232,14 +231,13 @@ class ClassifyCLI(TaskCLI):
         for name in ("row", "text", "label", "predicted", "nats"):
             table.add_column(name, overflow="fold")
         for row in cost.argsort(descending=True)[:count].tolist():
-            likeliest = self.datamodule.labels.names[int(scores[row].argmax())]
-            name, nats = self._name(targets[row]), f"{cost[row]:.2f}"
+            predicted = scores[row] > 0 if targets.dim() == 2 else scores[row].argmax()
             table.add_row(
                 str(numbers[evaluation.rows[row]] + 1),
                 escape(texts[row]),
-                name,
-                escape(likeliest),
-                nats,
+                self._name(targets[row]),
+                self._name(predicted),
+                f"{cost[row]:.2f}",
             )
         Console().print(table)
 
@@ -257,7 +255,9 @@ class ClassifyCLI(TaskCLI):
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:
     """Write the pictures of an evaluation, and say where; there are none of several labels."""
     if evaluation.scores.confusion is None:
-        Console().print("no pictures: texts have several labels at once", highlight=False)
+        Console().print(
+            "no pictures: texts have several labels at once", highlight=False, markup=False
+        )
         return
     folder.mkdir(exist_ok=True)
     confusion = confusion_figure(evaluation.scores.confusion, labels)
@@ -265,4 +265,4 @@ def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperatu
     probs, predicted = (evaluation.logits / temperature).softmax(1).max(1)
     reliability = reliability_figure(probs, predicted == evaluation.targets)
     save_figure(reliability, folder / "reliability.png", dpi=150)
-    Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False)
+    Console().print(f"pictures: {folder}/*.png", soft_wrap=True, highlight=False, markup=False)

@@ -61,7 +61,7 @@ class LabelLoss:
                 f"loss.class_weights has {len(self.class_weights)} weights for {len(counts)} "
                 "labels: give one for each, in the order of network.labels"
             )
-        return torch.tensor(self.class_weights)
+        return torch.tensor(self.class_weights, dtype=torch.float)
 
     def of_one(self, scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Of labels that exclude each other: logits (N, C) and classes (N,) -> nats (N,)."""

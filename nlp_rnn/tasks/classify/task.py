@@ -125,15 +125,20 @@ class ClassificationTask(Task):
         super().setup(stage)
         if stage != "fit":
             return
+        if self.data.balanced and self.loss.class_weights == "balanced":
+            raise InputError(
+                "data.balanced and loss.class_weights balanced would favour rare labels twice: "
+                "leave out one of both"
+            )
+        if self.pretrained:
+            self._copy(self.pretrained, backward=False)
+        if self.pretrained_backward:
+            self._copy(self.pretrained_backward, backward=True)
         for reader in self.network.readers:
             if reader.characters is not None:
                 vocabulary = self.data.vocabulary
                 pieces = vocabulary.pieces(range(vocabulary.vocab_size))
                 reader.characters.spellings.copy_(spellings(pieces))
-        if self.pretrained:
-            self._copy(self.pretrained, backward=False)
-        if self.pretrained_backward:
-            self._copy(self.pretrained_backward, backward=True)
         if self.vectors:
             self._copy_vectors(self.vectors)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nlp_rnn.data.words import WordVocabulary
@@ -80,22 +81,23 @@ class LanguageModelCLI(TaskCLI):
         elif callback.monitor:
             best_score = f"best {callback.monitor}: {float(callback.best_model_score):.4g}"
             console.print(best_score, highlight=False)
-        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def predict(self, **kwargs: Any) -> None:
         """Write the log-probability of every unit of the test split, in order."""
         output = self.new_output()
         if self.trainer.world_size > 1:
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
-        batches: Any = self.trainer.predict(**kwargs)
-        values = [value for batch in batches for value in batch]
+        values = self.predicted(**kwargs)
         output.write_text("".join(f"{value:.4f}\n" for value in values), encoding="utf-8")
-        Console().print(f"{len(values)} log-probabilities written to {output}", highlight=False)
+        Console().print(
+            f"{len(values)} log-probabilities written to {output}", highlight=False, markup=False
+        )
 
     @rank_zero_only
     def report(self, split: str) -> None:
         data, model = self.datamodule, self.model
-        table = Table(title=self.scored(split))
+        table = Table(title=escape(self.scored(split)))
         table.add_column("metric")
         table.add_column("value", justify="right")
         for name, value in model.results.items():

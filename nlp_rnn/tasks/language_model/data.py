@@ -38,6 +38,7 @@ class LanguageModelData(TaskData):
         lowercase: read all texts in lower case, with every white space as one blank; that is
             what is predicted then, but its words, characters and bytes are counted in the raw text.
         byte_fallback: SentencePiece spells unknown characters as bytes.
+        whole_words: words that SentencePiece never cuts, such as ``<unk>`` in a classical corpus.
         unit: what gets an end mark, which counts as a word: every ``row`` of the data, a line of
             a text file, without a line end of its own; or every ``document``, the rows between two
             blank ones, with the line ends between them. Figures for WikiText and PTB are by row.
@@ -64,6 +65,7 @@ class LanguageModelData(TaskData):
         tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
         lowercase: bool = False,
         byte_fallback: bool = False,
+        whole_words: list[str] = [],  # noqa: B006 - read only; a list is what YAML gives
         unit: Literal["row", "document"] = "row",
         direction: Literal["forward", "backward"] = "forward",
         batch_size: int = 20,
@@ -84,6 +86,7 @@ class LanguageModelData(TaskData):
         self.tokenizer = tokenizer
         self.lowercase = lowercase
         self.byte_fallback = byte_fallback
+        self.whole_words = whole_words
         self.unit = unit
         self.direction = direction
         self.batch_size = batch_size
@@ -128,7 +131,7 @@ class LanguageModelData(TaskData):
         if hasattr(self, "vocabulary"):
             return
         train = self.split("train")
-        options = (self.tokenizer, self.lowercase, self.byte_fallback)
+        options = (self.tokenizer, self.lowercase, self.byte_fallback, *self.whole_words)
         settings = (self.unit, self.vocab_size, *options, 3)
         trained = self.cached(
             "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
@@ -170,6 +173,7 @@ class LanguageModelData(TaskData):
             model_type=self.tokenizer,
             byte_fallback=self.byte_fallback,
             normalization="nmt_nfkc_cf" if self.lowercase else "identity",
+            whole_words=self.whole_words,
         ).to_bytes()
 
     def encoded(self, name: str) -> datasets.Dataset:

@@ -81,13 +81,12 @@ class TranslateCLI(TaskCLI):
             texts = (rows[index]["source"], found[index], rows[index]["target"])
             table.add_row(*map(escape, texts))
         Console().print(table)
-        Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False)
+        Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def predict(self, **kwargs: Any) -> None:
         """Write a translation per row of the test split, in order."""
         output = self.new_output()
-        batches: Any = self.trainer.predict(**kwargs)
-        predictions = [row for batch in batches for row in batch]
+        predictions = self.predicted(**kwargs)
         if self.trainer.world_size > 1:
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, predictions)
@@ -115,4 +114,6 @@ def write_predictions(
                 record = {"source": sources[row], "translation": text, "score": score}
                 line = json.dumps(record, ensure_ascii=False)
             file.write(f"{line}\n")
-    Console().print(f"{len(predictions)} translations written to {output}", highlight=False)
+    Console().print(
+        f"{len(predictions)} translations written to {output}", highlight=False, markup=False
+    )

@@ -97,11 +97,12 @@ def test_a_split_that_is_not_there_is_named_with_its_option(trained, folder, tmp
         quiet("test", f"--ckpt_path={trained}", f"--data.dataset={tmp_path}")
 
 
-def test_fit_needs_no_labels_in_test(folder, fit, tmp_path):
-    for name in ("train", "validation"):
-        shutil.copy(folder / f"{name}.csv", tmp_path)
-    (tmp_path / "test.csv").write_text("text\nthe film is good\n")
-    cli = fit(tmp_path, tmp_path / "runs", "--trainer.max_steps=1")
+def test_fit_needs_no_labels_in_what_it_does_not_read(folder, fit, tmp_path):
+    shutil.copy(folder / "train.csv", tmp_path)
+    for name in ("validation", "test"):
+        (tmp_path / f"{name}.csv").write_text("text\nthe film is good\n")
+    validation = f"--data.validation.dataset={folder}/validation.csv"
+    cli = fit(tmp_path, tmp_path / "runs", validation, "--trainer.max_steps=1")
     best = cli.trainer.checkpoint_callback.best_model_path
     with pytest.raises(InputError, match="test, row 1: 'label' is missing"):
         quiet("test", f"--ckpt_path={best}")
@@ -122,6 +123,15 @@ def test_a_split_of_the_main_data_may_have_a_label_map_of_its_own(trained, capsy
     cli = quiet("test", f"--ckpt_path={trained}", '--data.test.label_map={"neutral": null}')
     assert "24 texts" not in capsys.readouterr().out
     assert set(cli.model.evaluation.targets.tolist()) == {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("command", "read"), [("test", "test"), ("validate", "val"), ("predict", "predict")]
+)
+def test_a_limit_that_leaves_nothing_is_refused(trained, tmp_path, command, read):
+    flags = [f"--output={tmp_path}/labels.tsv"] if command == "predict" else []
+    with pytest.raises(InputError, match=f"limit_{read}_batches 0 leaves nothing to {command}"):
+        quiet(command, f"--ckpt_path={trained}", f"--trainer.limit_{read}_batches=0", *flags)
 
 
 def test_a_limit_of_batches_scores_what_was_read(trained, monkeypatch, capsys):
@@ -197,7 +207,7 @@ def test_every_option_runs(folder, fit, tmp_path, flags):
     assert torch.isfinite(cli.trainer.callback_metrics["val_loss"])
 
 
-def test_several_labels_at_once(fit, tmp_path):
+def test_several_labels_at_once(fit, tmp_path, capsys):
     texts = {"dog": ["animal"], "car": ["machine"], "a dog in a car": ["animal", "machine"]}
     texts["nothing"] = []
     rows = [{"text": text, "label": labels} for text, labels in texts.items()]
@@ -216,7 +226,10 @@ def test_several_labels_at_once(fit, tmp_path):
         "animal|machine",
         "",
     ]
-    assert quiet("test", f"--ckpt_path={best}").model.evaluation.scores.accuracy == 1
+    capsys.readouterr()
+    tested = quiet("test", f"--ckpt_path={best}", "--top_losses=4")
+    assert tested.model.evaluation.scores.accuracy == 1
+    assert capsys.readouterr().out.count("animal|machine") == 2, "true and predicted"
 
 
 def test_splits_with_columns_and_labels_of_their_own(folder, fit, tmp_path, capsys):
@@ -355,6 +368,11 @@ def test_two_language_models_read_from_both_ends(folder, language_models, tmp_pa
         source = torch.load(path, weights_only=True)["state_dict"]
         start = source["network.decoder.embedding.weight"]
         torch.testing.assert_close(reader.encoder.embedding.weight, start)
+        for part, layer in zip(("lower", "upper"), reader.encoder.layers):
+            name = "weight_ih_l0"
+            begun = source[f"network.decoder.{part}.layers.0.{name}"]
+            learned = dict(layer.forwards.layers[0].named_parameters())[name]
+            assert not torch.equal(learned, begun), part
     with pytest.raises(InputError, match="reads backward, but a model that reads forward"):
         transfer(folder, tmp_path, f"--model.pretrained={backward}")
 
@@ -414,6 +432,7 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
         (["--model.pretrained_backward=x.ckpt"], "give both"),
         (["--model.pretrained=x.ckpt"], "no checkpoint at x.ckpt"),
         (["--model.loss.class_weights=[1,2]"], "2 weights for 3 labels"),
+        (["--model.loss.class_weights=balanced", "--data.balanced=true"], "rare labels twice"),
     ],
 )
 def test_wrong_options_are_one_clear_line(folder, fit, tmp_path, flags, message):

@@ -81,11 +81,20 @@ def test_checkpoint_alone_names_and_scores_its_data(
     assert cli.model.scores[0].value == pytest.approx(expected)
 
 
-def test_search_flags_are_honoured_beside_a_checkpoint(trained: Path) -> None:
-    cli = TranslateCLI(
-        ["validate", f"--ckpt_path={trained / 'best.ckpt'}", "--model.search.beam_size=2"]
-    )
-    assert cli.model.search == BeamSearch(beam_size=2)
+def test_search_flags_are_honoured_beside_a_checkpoint(
+    trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    checkpoint, output = f"--ckpt_path={trained / 'best.ckpt'}", tmp_path / "out.txt"
+    flags = ["--model.search.beam_size=2", "--model.search.max_length_ratio=0.01"]
+    rows = [json.loads(line) for line in (corpus / "test.jsonl").open(encoding="utf-8")]
+    sources, references = [row["en"] for row in rows], [row["de"] for row in rows]
+    translator = Translator.from_checkpoint(trained / "best.ckpt")
+    wanted = translator(sources, BeamSearch(beam_size=2, max_length_ratio=0.01))
+    assert wanted != translator(sources)
+    cli = TranslateCLI(["test", checkpoint, *flags])
+    assert cli.model.scores[0].value == pytest.approx(corpus_bleu(wanted, [references]).score)
+    TranslateCLI(["predict", checkpoint, *flags, f"--output={output}"])
+    assert output.read_text(encoding="utf-8").splitlines() == wanted
 
 
 def test_predict_writes_a_line_per_row_in_order(
