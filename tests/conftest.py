@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 
 import pytest
 import torch
@@ -30,9 +31,15 @@ def sentences(count, seed):
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_cache(tmp_path_factory):
-    """Nothing is kept in the user's cache, nor found there."""
+    """Nothing is kept in the user's caches, nor found there, nor on the Hub."""
+    tables = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NLP_RNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_DATASETS_CACHE", str(tables))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        if "datasets" in sys.modules:  # which has read the environment by now
+            patch.setattr("datasets.config.HF_DATASETS_CACHE", tables)
+            patch.setattr("datasets.config.HF_HUB_OFFLINE", True)
         yield
 
 

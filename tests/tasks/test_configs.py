@@ -26,6 +26,25 @@ def test_every_config_parses_and_has_a_row(path, capsys):
     with pytest.raises(SystemExit) as stopped:
         CLIS[task](["fit", "--config", str(path), "--print_config"])
     assert stopped.value.code == 0
-    given, understood = yaml.safe_load(text), yaml.safe_load(capsys.readouterr().out)
-    for name, value in given["network"].items():
-        assert understood["network"][name] == value
+    assert_read(yaml.safe_load(text), yaml.safe_load(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [("translate", "phrasebook"), ("language_model", "topics"), ("classify", "opinions")],
+)
+def test_fit_without_a_config_reads_the_packaged_one(task, name, capsys):
+    path = TOP / f"nlp_rnn/tasks/{task}/{name}.yaml"
+    with pytest.raises(SystemExit) as stopped:
+        CLIS[task](["fit", "--print_config"])
+    assert stopped.value.code == 0
+    assert_read(yaml.safe_load(path.read_text()), yaml.safe_load(capsys.readouterr().out))
+
+
+def assert_read(given, understood):
+    """Whatever a config says is what the task has."""
+    for name, value in given.items():
+        if isinstance(value, dict) and isinstance(understood[name], dict):
+            assert_read(value, understood[name])
+        else:
+            assert understood[name] == value, name
