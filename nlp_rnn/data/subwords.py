@@ -17,13 +17,25 @@ from typing import NamedTuple
 
 from sentencepiece import SentencePieceProcessor
 
-__all__ = ["SubwordSampler"]
+from nlp_rnn.errors import require
+
+__all__ = ["SubwordSampler", "check_sampling"]
 
 # Pieces never reach over a space, which SentencePiece writes as ▁ at the start of a word: so a
 # text is sampled word by word, and what was worked out for a word serves its next occurrence.
 _WORD = "▁?[^▁]+|▁"
 _UNKNOWN_PENALTY = 10.0  # SentencePiece's: an unknown character scores this below the worst piece
 _CACHED_WORDS = 2**14  # about 4 kB each
+
+
+def check_sampling(alpha: float, model_type: str) -> None:
+    """Refuse what no sampler takes; 0 is off.
+
+    Raises:
+        InputError: a rate of BPE-dropout that is none, or an exponent below 0.
+    """
+    most, wanted = (1.0, "0 (off) to 1") if model_type == "bpe" else (math.inf, "0 (off) or more")
+    require(0 <= alpha <= most, f"subword_sampling {alpha}", wanted)
 
 
 class _Arcs(NamedTuple):

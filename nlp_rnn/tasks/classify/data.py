@@ -20,6 +20,7 @@ from nlp_rnn.baseline import Baseline
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.labels import Labels
+from nlp_rnn.data.subwords import check_sampling
 from nlp_rnn.data.tokenizer import EOS, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
 from nlp_rnn.errors import InputError, require
@@ -105,6 +106,8 @@ class ClassificationData(TaskData):
         words: a file with a word a line for the tokenizer ``word``, instead of those of the
             training texts; for one, what torchtext's ``Vocab.get_itos()`` gave.
         lowercase: read all texts in lower case.
+        subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
+            2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
         batch_size: texts of an update, over all processes.
         tokens_per_batch: most tokens of an update, padding included: fewer texts if they are long.
         max_length: tokens of a text that are trained on; the rest is cut off. Evaluation reads
@@ -145,6 +148,7 @@ class ClassificationData(TaskData):
         tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram",
         words: str | None = None,
         lowercase: bool = False,
+        subword_sampling: float = 0.0,
         batch_size: int = 64,
         tokens_per_batch: int = 16_000,
         max_length: int = 400,
@@ -163,6 +167,7 @@ class ClassificationData(TaskData):
         )
         require(batch_size >= 1, f"batch_size {batch_size}", "1 or more")
         require(max_length >= 1, f"max_length {max_length}", "1 or more")
+        check_sampling(subword_sampling, tokenizer)
         if balanced and multi_label:
             raise InputError("balanced needs labels that exclude each other: leave out one of both")
         self.text = text
@@ -176,6 +181,7 @@ class ClassificationData(TaskData):
         self.tokenizer = tokenizer
         self.words = words
         self.lowercase = lowercase
+        self.subword_sampling = subword_sampling
         self.batch_size = batch_size
         self.tokens_per_batch = tokens_per_batch
         self.max_length = max_length
@@ -226,6 +232,11 @@ class ClassificationData(TaskData):
             [*tokens[: self.max_length - 1], EOS]
             for tokens in self.vocabulary.encode_batch(rows["text"][:])
         ]
+        if self.subword_sampling and isinstance(self.vocabulary, WordVocabulary):
+            raise InputError(
+                f"subword_sampling {self.subword_sampling}, but the vocabulary has whole words: "
+                "leave it out, or give --data.tokenizer unigram"
+            )
         order = self._balanced_rows(targets) if self.balanced else list(range(len(ids)))
         rank, world_size = self.ranks
         return ResumableLoader(
@@ -239,7 +250,7 @@ class ClassificationData(TaskData):
                 rank=rank,
                 world_size=world_size,
             ),
-            collate_fn=partial(_batch, ids, targets),
+            collate_fn=partial(self._batch, rows["text"][:], ids, targets),
         )
 
     def val_dataloader(self) -> DataLoader[Texts]:
@@ -368,7 +379,19 @@ class ClassificationData(TaskData):
             collate_fn=take,
         )
 
-
-def _batch(ids: list[list[int]], targets: Tensor, rows: list[int]) -> Batch:
-    tokens, lengths = pad([ids[row] for row in rows])
-    return Batch(tokens, lengths, targets[rows])
+    def _batch(
+        self, texts: list[str], ids: list[list[int]], targets: Tensor, rows: list[int]
+    ) -> Batch:
+        """Texts to train on; with subword sampling every epoch spells them anew."""
+        chosen = [ids[row] for row in rows]
+        if self.subword_sampling and self._train_loader is not None:
+            assert isinstance(self.vocabulary, Tokenizer)  # as `make_train_loader` has seen to
+            epoch = self._train_loader.batch_sampler.epoch
+            sampled = self.vocabulary.sample_batch(
+                [texts[row] for row in rows],
+                alpha=self.subword_sampling,
+                seed=hash((self.seed, epoch, rows[0])),  # of integers: the same everywhere
+            )
+            chosen = [[*tokens[: self.max_length - 1], EOS] for tokens in sampled]
+        tokens, lengths = pad(chosen)
+        return Batch(tokens, lengths, targets[rows])

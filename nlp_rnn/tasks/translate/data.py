@@ -3,7 +3,6 @@
 N batch, S source length, T target length.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
+from nlp_rnn.data.subwords import check_sampling
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.tasks.data import TaskData
@@ -113,9 +113,7 @@ class TranslationData(TaskData):
         ):
             require(value >= 1, f"{name} {value}", "1 or more")
         require(num_workers >= 0, f"num_workers {num_workers}", "0 or more")
-        most = 1 if tokenizer == "bpe" else math.inf  # a rate, or an exponent
-        wanted = "0 (off) to 1" if tokenizer == "bpe" else "0 (off) or more"
-        require(0 <= subword_sampling <= most, f"subword_sampling {subword_sampling}", wanted)
+        check_sampling(subword_sampling, tokenizer)
         self.source = source
         self.target = target
         self.validation = validation

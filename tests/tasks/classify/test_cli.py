@@ -198,7 +198,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, fit, tmp_path, fla
         ["--model.loss.class_weights=[1,2,1]", "--model.loss.label_smoothing=0.1"],
         ["--data.balanced=true", "--data.max_length=4", "--data.tokens_per_batch=30"],
         ["--data.tokenizer=word", "--network.vocab_size=20", "--data.lowercase=true"],
-        ["--data.tokenizer=bpe", "--data.lowercase=true"],
+        ["--data.tokenizer=bpe", "--data.lowercase=true", "--data.subword_sampling=0.1"],
         ["--model.adversarial_norm=1", "--model.unfreeze_every=1"],
     ],
 )
@@ -427,6 +427,12 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
             "all training texts are 'negative'",
         ),
         (["--data.max_length=0"], "max_length 0"),
+        (["--data.subword_sampling=-1"], "subword_sampling -1"),
+        (["--data.tokenizer=bpe", "--data.subword_sampling=1.5"], "subword_sampling 1.5"),
+        (
+            ["--data.tokenizer=word", "--network.vocab_size=20", "--data.subword_sampling=0.5"],
+            "the vocabulary has whole words",
+        ),
         (["--model.layer_decay=2"], "layer_decay 2"),
         (["--model.adversarial_norm=-1"], "adversarial_norm -1"),
         (["--model.pretrained_backward=x.ckpt"], "give both"),

@@ -1,0 +1,66 @@
+import csv
+
+import pytest
+import torch
+
+from nlp_rnn.data.tokenizer import EOS
+from nlp_rnn.tasks.classify.data import ClassificationData
+
+WORDS = ["good", "bad", "film", "actor", "nothing", "everything", "and", "boring", "lovely"]
+ROWS = [(f"{a} {b} and {c}", a) for a in WORDS[:2] for b in WORDS for c in WORDS]
+ROWS += [(f"no {b} " + "and no word " * 9, "neutral") for b in WORDS[:3]]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """The data, set up, of a table in which neutral is rare and long."""
+    for split in ("train", "validation", "test"):
+        with (tmp_path / f"{split}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *ROWS])
+
+    def build(**options):
+        data = ClassificationData(
+            dataset=str(tmp_path), labels=["bad", "neutral", "good"], vocab_size=34, **options
+        )
+        data.train_vocabulary()
+        return data
+
+    return build
+
+
+def test_balanced_data_have_every_row_and_as_many_of_each_label(make):
+    data = make(balanced=True)
+    targets = torch.cat([batch.targets for batch in data.train_dataloader()])
+    assert torch.bincount(targets).tolist() == [81, 81, 81]
+    assert len(data._balanced_rows(data.targets("train"))) == 243
+    assert set(data._balanced_rows(data.targets("train"))) == set(range(len(ROWS)))
+
+
+def test_texts_are_cut_and_batches_bounded(make):
+    batches = list(make(max_length=6, tokens_per_batch=30).train_dataloader())
+    assert sum(len(batch.targets) for batch in batches) == len(ROWS)
+    assert max(int(batch.lengths.max()) for batch in batches) == 6
+    assert max(batch.tokens.numel() for batch in batches) <= 30
+    for batch in batches:
+        for tokens, length in zip(batch.tokens.tolist(), batch.lengths.tolist()):
+            assert tokens[length - 1] == EOS
+            assert not any(tokens[length:])
+
+
+@pytest.mark.parametrize(("tokenizer", "alpha"), [("unigram", 0.2), ("bpe", 0.3)])
+def test_sampled_subwords_spell_the_same_texts_anew_in_every_epoch(make, tokenizer, alpha):
+    data = make(tokenizer=tokenizer, subword_sampling=alpha)
+    loader = data.train_dataloader()
+
+    def epoch(number):
+        loader.batch_sampler.set_epoch(number)
+        rows = [row for batch in loader for row in batch.tokens.tolist()]
+        return [[token for token in row if token not in (0, EOS)] for row in rows]
+
+    first, second = epoch(0), epoch(1)
+    assert epoch(0) == first
+    texts = sorted(text.strip() for text, _ in ROWS)
+    for spelt in (first, second):
+        assert sorted(map(data.vocabulary.decode, spelt)) == texts
+        assert spelt != [data.vocabulary.encode(data.vocabulary.decode(ids)) for ids in spelt]
+    assert sorted(first) != sorted(second)
