@@ -190,6 +190,7 @@ class ClassificationData(TaskData):
         self.vocabulary: Vocabulary
         self.baseline: Baseline
         self._labelled: dict[str, datasets.Dataset] = {}
+        self._trained_on = dataset
 
     def labelled(self, name: str) -> datasets.Dataset:
         """The texts of a split whose labels are wanted, with ``targets``.
@@ -274,6 +275,7 @@ class ClassificationData(TaskData):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
+        self._trained_on = state_dict["dataset"]
         self.vocabulary = open_vocabulary(state_dict["vocabulary"])
         self.baseline = Baseline.from_state(state_dict["baseline"])
 
@@ -303,6 +305,8 @@ class ClassificationData(TaskData):
 
     def warn_of_known_texts(self, name: str) -> None:
         """Say how many texts of a split were trained on, if the training data are at hand."""
+        if self.dataset != self._trained_on:
+            return
         try:
             known = set(self.labelled("train")["text"][:])
         except InputError:

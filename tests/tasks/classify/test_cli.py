@@ -448,13 +448,21 @@ def test_wrong_options_are_one_clear_line(folder, fit, tmp_path, flags, message)
 
 
 def test_texts_in_two_splits_are_counted(folder, fit, tmp_path, caplog):
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    data, said = tmp_path / "data", "3 of 3 validation texts are in train, too"
+    shutil.copytree(folder, data)
     train = (folder / "train.csv").read_text().splitlines()
-    (tmp_path / "validation.csv").write_text("\n".join(train[:4]))
+    (data / "validation.csv").write_text("\n".join(train[:4]))
+    shutil.copytree(data, tmp_path / "others")
     with caplog.at_level("INFO", logger="lightning.pytorch.utilities.rank_zero"):
-        fit(tmp_path, tmp_path / "runs", "--trainer.max_epochs=1")
-    assert "3 of 3 validation texts are in train, too" in caplog.text
+        cli = fit(data, tmp_path / "runs", "--trainer.max_epochs=1")
+        assert said in caplog.text
+        best = cli.trainer.checkpoint_callback.best_model_path
+        caplog.clear()
+        quiet("validate", f"--ckpt_path={best}")
+        assert said in caplog.text
+        caplog.clear()
+        quiet("validate", f"--ckpt_path={best}", f"--data.dataset={tmp_path}/others")
+        assert said not in caplog.text, "it was not trained on those"
 
 
 @pytest.mark.slow
