@@ -32,8 +32,8 @@ class LabelScores:
     Attributes:
         loss: nats a text (several labels: a label of a text).
         accuracy: of texts; with several labels, of texts that have exactly the right ones.
-        macro_f1: mean F1 of the labels; one that is neither right nor predicted anywhere is left
-            out where labels exclude each other, and counts as 0 where a text may have several.
+        macro_f1: mean F1 of the labels; one that neither occurs nor is predicted is left out where
+            labels exclude each other, and counts as 0 where a text may have several.
         macro_recall: mean recall of the labels, likewise.
         calibration_error: expected, in 15 bins (Guo et al. 2017).
         confusion: texts by true label and predicted label (C, C); None with several labels.

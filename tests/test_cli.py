@@ -137,6 +137,21 @@ def test_the_cpu_is_tuned_before_a_model_is_opened(checkpoint, write, run, monke
     assert tuned
 
 
+def test_a_lack_of_memory_is_one_line(checkpoint, write, run, monkeypatch):
+    def translate(self, texts, search, *, batch_size):
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(Translator, "translate", translate)
+    command = ["translate", checkpoint, "--input", write("in.txt", "red dog\n")]
+    reason = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 12 bytes"
+    code, _, (line,) = run(*command)
+    assert code == 2
+    assert line.startswith("error: not enough memory: give")
+    reason = "a defect of ours"
+    with pytest.raises(RuntimeError, match=reason):
+        run(*command)
+
+
 @pytest.mark.parametrize("emulated", [True, False])
 def test_bf16_by_emulation_is_warned_of(checkpoint, write, run, monkeypatch, emulated):
     monkeypatch.setattr("nlp_rnn.cpu.emulates_bf16", lambda: emulated)
@@ -238,6 +253,15 @@ def test_a_reader_that_stops_ends_it_quietly(checkpoint):
         process.stdout.readline()
         process.stdout.close()
         feed(process, "car\n")
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENT) == 141
+
+
+def test_a_table_that_nobody_reads_ends_quietly(write):
+    same = str(write("same", "red dog\n"))
+    command = [*COMMAND, "bleu", same, same]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(PATIENT) == 141
 

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
     except RuntimeError as error:
-        if "allocate" not in str(error):
+        if "allocate" not in str(error):  # torch has no class of its own for it on a CPU
             raise
         return _fail("not enough memory: give a smaller batch, beam or number of samples")
     except KeyboardInterrupt:

@@ -69,7 +69,8 @@ class SubwordSampler:
         if not self._unigram and max(map(len, self._ids.keys() - whole), default=1) > 1:
             whole.pop()
         self._whole = frozenset(whole)
-        self._words = re.compile("|".join([*map(re.escape, sorted(whole, key=len)[::-1]), _WORD]))
+        longest_first = sorted(map(re.escape, whole), key=len, reverse=True)
+        self._words = re.compile("|".join([*longest_first, _WORD]))
         self._arcs = lru_cache(_CACHED_WORDS)(self._find_arcs)
 
     def sample(self, text: str, *, alpha: float, rng: random.Random) -> list[int]:

@@ -59,7 +59,8 @@ class Draw:
     def __call__(self, log_probs: Tensor) -> Tensor:
         """Draw one token (N, K) from each row of (N, K, V)."""
         best = log_probs.amax(-1, keepdim=True)  # so that none overflows at a low temperature
-        scores, ids = (log_probs - best) / max(self.temperature, 1e-30), None
+        temperature = max(self.temperature, 1e-30)  # float32 would take less for 0
+        scores, ids = (log_probs - best) / temperature, None
         if self.top_k or self.top_p < 1:
             vocab_size = scores.size(-1)
             scores, ids = scores.topk(min(self.top_k or vocab_size, vocab_size))  # best first

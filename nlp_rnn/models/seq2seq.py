@@ -197,5 +197,6 @@ class Seq2Seq(nn.Module):
             logits = self.decoder.project(outputs).float()
             chosen = logits.gather(2, after.unsqueeze(2)).squeeze(2)
             scored.append((chosen - torch.logsumexp(logits, 2)).masked_fill(after == 0, 0.0))
-            attended += [] if weights is None else [weights]
+            if weights is not None:
+                attended.append(weights)
         return torch.cat(scored, 1), torch.cat(attended, 1) if attended else None

@@ -67,6 +67,7 @@ class Attention(nn.Module):
             raise InputError(f"{num_heads} attention heads do not divide {memory_size} features")
         self.kind = kind
         self.num_heads = num_heads if kind == "multi_head" else 1
+        # Numbers that one query holds for one place of the memory.
         self.score_size = memory_size if kind == "additive" else self.num_heads
         identity = kind == "dot"
         key_size = query_size if kind == "general" else memory_size

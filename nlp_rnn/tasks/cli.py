@@ -34,6 +34,11 @@ from nlp_rnn.tasks.saving import DurableCheckpointIO, ResumedSettings
 __all__ = ["TaskCLI", "has_option", "new_path", "run"]
 
 
+_LIMITS = {
+    "validate": "limit_val_batches",
+    "test": "limit_test_batches",
+    "predict": "limit_predict_batches",
+}
 _TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,  # our samplers know of ranks
@@ -197,11 +202,11 @@ class TaskCLI(LightningCLI):
                 f"--trainer.val_check_interval {trainer['val_check_interval']}: a resume knows of "
                 "no clock; give a number of batches or a share of an epoch"
             )
-        read = {"validate": "val", "test": "test", "predict": "predict"}.get(str(self.subcommand))
-        if trainer.get(f"limit_{read}_batches") == 0:
+        limit = _LIMITS.get(str(self.subcommand))
+        if limit and trainer.get(limit) == 0:
             raise InputError(
-                f"--trainer.limit_{read}_batches 0 leaves nothing to {self.subcommand}: give 1 or "
-                "more, or leave it out"
+                f"--trainer.{limit} 0 leaves nothing to {self.subcommand}: give 1 or more, or "
+                "leave it out"
             )
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             root = trainer.get("default_root_dir") or "runs"

@@ -21,6 +21,8 @@ def test_only_line_feeds_end_a_line():
 
 def test_a_byte_order_mark_is_no_text():
     assert lines(b"\xef\xbb\xbfone\ntwo\n") == ["one", "two"]
+    with pytest.raises(InputError, match=r"^a\.txt, line 1: byte 0xe9 at 7 is not UTF-8"):
+        list(read_lines(io.BytesIO(b"\xef\xbb\xbfcaf\xe9\n"), "a.txt"))
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xc3"])

@@ -215,6 +215,18 @@ def test_a_whole_word_is_no_unknown_one():
     assert build(vocabulary).unknown("the <unk> <漢>") == ["<", "漢", ">"]
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_a_text_that_begins_with_the_unknown_is_streamed_as_it_is_decoded(words):
+    vocabulary = (
+        WordVocabulary.train(TEXTS, vocab_size=12)
+        if words
+        else Tokenizer.train(TEXTS, vocab_size=23)
+    )
+    ids = [UNK, *vocabulary.encode("the cat")]
+    streamed = build(vocabulary)._spelt(iter(ids), begins=True)
+    assert "".join(streamed) == vocabulary.decode(ids)
+
+
 def test_few_logits_at_a_time_score_the_same(generator, monkeypatch):
     texts = ["the cat saw", "a dog ran to the cat saw the dog . " * 9]
     expected = generator.log_probs(texts)

@@ -255,9 +255,7 @@ class ClassifyCLI(TaskCLI):
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:
     """Write the pictures of an evaluation, and say where; there are none of several labels."""
     if evaluation.scores.confusion is None:
-        Console().print(
-            "no pictures: texts have several labels at once", highlight=False, markup=False
-        )
+        Console().print("no pictures: texts have several labels at once", highlight=False)
         return
     folder.mkdir(exist_ok=True)
     confusion = confusion_figure(evaluation.scores.confusion, labels)

@@ -110,6 +110,7 @@ class ClassificationData(TaskData):
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
         batch_size: texts of an update, over all processes.
         tokens_per_batch: most tokens of an update, padding included: fewer texts if they are long.
+            Subword sampling may spell them with a few more.
         max_length: tokens of a text that are trained on; the rest is cut off. Evaluation reads
             whole texts.
         balanced: repeat the texts of rarer labels until all labels are as frequent.
@@ -228,10 +229,9 @@ class ClassificationData(TaskData):
         return torch.bincount(targets, minlength=len(self.labels.names)).float()
 
     def make_train_loader(self) -> ResumableLoader:
-        rows, targets = self.labelled("train"), self.targets("train")
+        texts, targets = self.labelled("train")["text"][:], self.targets("train")
         ids = [
-            [*tokens[: self.max_length - 1], EOS]
-            for tokens in self.vocabulary.encode_batch(rows["text"][:])
+            [*tokens[: self.max_length - 1], EOS] for tokens in self.vocabulary.encode_batch(texts)
         ]
         if self.subword_sampling and isinstance(self.vocabulary, WordVocabulary):
             raise InputError(
@@ -251,7 +251,7 @@ class ClassificationData(TaskData):
                 rank=rank,
                 world_size=world_size,
             ),
-            collate_fn=partial(self._batch, rows["text"][:], ids, targets),
+            collate_fn=partial(self._batch, texts, ids, targets),
         )
 
     def val_dataloader(self) -> DataLoader[Texts]:

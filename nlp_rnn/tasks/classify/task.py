@@ -134,7 +134,7 @@ class ClassificationTask(Task):
             self._copy(self.pretrained, backward=False)
         if self.pretrained_backward:
             self._copy(self.pretrained_backward, backward=True)
-        for reader in self.network.readers:
+        for reader in self.network.readers:  # whose sizes were compared before
             if reader.characters is not None:
                 vocabulary = self.data.vocabulary
                 pieces = vocabulary.pieces(range(vocabulary.vocab_size))

@@ -385,6 +385,14 @@ def test_sizes_that_contradict_the_language_model_are_named(folder, language_mod
             f"--model.pretrained={language_models[0]}",
             "--network.hidden_size=32",
         )
+    with pytest.raises(InputError, match=r"vocab_size is \d+ there and 90 here"):
+        transfer(
+            folder,
+            tmp_path,
+            f"--model.pretrained={language_models[0]}",
+            "--network.vocab_size=90",
+            "--network.characters=6",
+        )
 
 
 def test_word_vectors_are_a_start(folder, fit, tmp_path, capsys):

@@ -340,6 +340,16 @@ def test_a_line_end_of_a_row_is_its_end_mark(folder, tmp_path):
     assert kept.size("test") == fitted.size("test")
 
 
+def test_a_whole_word_is_one_token(folder):
+    def pieces(*words):
+        data = LanguageModelData(dataset=str(folder), vocab_size=27, whole_words=list(words))
+        data.train_vocabulary()
+        return data.vocabulary.pieces(data.vocabulary.encode("the owl"))
+
+    assert "▁owl" in pieces("owl")
+    assert "▁owl" not in pieces()
+
+
 def test_documents_are_the_rows_between_blank_ones(tmp_path):
     rows = ["one two\n", "three\n", "", " \n", "four\n"]
     units = list(_units(rows, "document"))
