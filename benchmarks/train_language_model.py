@@ -39,6 +39,7 @@ from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.errors import InputError
 from nlp_rnn.evaluation import head_precision
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
@@ -147,7 +148,10 @@ def load(dataset: str, column: str, *, streams: int, window: int) -> tuple[int, 
     rows = side_by_side(torch.tensor(ids), streams)
     batches = WindowBatches(rows.size(1) - 1, lengths=[window])
     read = [Streams(rows)[place] for (place,) in batches]
-    return vocabulary.vocab_size, [each for each in read if (each.following != 0).all()][:-1]
+    full = [each for each in read if (each.following != 0).all()][:-1]
+    if not full:
+        raise InputError("the text has not one full window: give a smaller --window or --streams")
+    return vocabulary.vocab_size, full
 
 
 def measure(

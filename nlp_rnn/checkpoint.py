@@ -7,7 +7,8 @@ to resume it holds:
 - ``hyper_parameters``: the network's constructor arguments, plain values only;
 - ``state_dict``: its weights, under ``network.``;
 - ``TranslationData`` or the like, the state of the data module: tokenizers as bytes, and which
-  data with which columns it was trained on.
+  data with which columns it was trained on;
+- ``temperature`` of a classifier, ``carried_state`` of a language model in training.
 """
 
 import zipfile

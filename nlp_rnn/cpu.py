@@ -31,13 +31,14 @@ def tune_cpu() -> None:
     told not to.
 
     PyTorch's precision ``medium`` lets fp32 products take oneDNN. On most CPUs that is as accurate
-    and up to twice as fast; where it would round to bf16 the setting is left alone.
+    and up to twice as fast; where it would round, to bf16 or on a CUDA device to TF32, the setting
+    is left alone.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, _GIB)
         libc.mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
-    if torch.get_float32_matmul_precision() == "highest":
+    if torch.get_float32_matmul_precision() == "highest" and not torch.cuda.is_available():
         torch.set_float32_matmul_precision("medium")
         if _product_error() > _FP32_ACCURATE:
             torch.set_float32_matmul_precision("highest")

@@ -20,12 +20,12 @@ class TruncationWarning(UserWarning):
         limit: how much of it is read.
 
     Attributes:
-        index: as given.
+        index, tokens, limit: as given.
         reason: the rest of the sentence that names it.
     """
 
     def __init__(self, index: int, tokens: int, limit: int) -> None:
-        self.index = index
+        self.index, self.tokens, self.limit = index, tokens, limit
         self.reason = f"has {tokens} tokens: only the first {limit} are read"
         super().__init__(f"text {index + 1} {self.reason}")
 

@@ -134,7 +134,7 @@ class Reader:
                 nats = self.network.negative_log_likelihood(outputs[real], following[real])
             if learns and real.any():
                 self._learn(nats.mean())
-            scored = outputs.new_zeros(following.shape, dtype=torch.float32)
+            scored = nats.new_zeros(following.shape)
             scored[real] = nats.detach()
             if self.cache.size:
                 scored = self._remember(outputs.detach(), following, scored)
@@ -218,8 +218,9 @@ def perplexities(nats: float, tokens: int, size: TextSize) -> dict[str, float]:
         size: of the raw text.
 
     Returns:
-        ``token_perplexity``; ``word_perplexity``, which compares across vocabularies;
-        ``bits_per_character`` and ``bits_per_byte``.
+        ``token_perplexity``; ``word_perplexity``, ``bits_per_character`` and ``bits_per_byte``,
+        which compare across vocabularies if they can spell the text: what is unknown costs one
+        token, however long it is.
     """
     bits = nats / math.log(2)
     return {

@@ -20,7 +20,7 @@ from torchmetrics.functional.classification import (
     multilabel_recall,
 )
 
-__all__ = ["LabelScores", "best_temperature", "label_loss", "label_scores"]
+__all__ = ["LabelScores", "best_temperature", "label_nats", "label_scores"]
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017
 
@@ -47,24 +47,24 @@ class LabelScores:
     confusion: Tensor | None
 
 
-def label_loss(scores: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Mean nats of logits (N, C) for classes (N,), or for labels on their own (N, C).
+def label_nats(scores: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Nats of every text (N,); with several labels, the mean of them.
 
     Args:
-        scores: logits.
-        targets: classes or labels.
+        scores: logits (N, C).
+        targets: classes (N,), or which labels fit (N, C).
         label_smoothing: share of the probability that is spread over both values of a label, or
             over all classes.
     """
     if targets.dim() == 2:
         smooth = targets.lerp(torch.full_like(targets, 0.5), label_smoothing)
-        return F.binary_cross_entropy_with_logits(scores, smooth)
-    return F.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+        return F.binary_cross_entropy_with_logits(scores, smooth, reduction="none").mean(1)
+    return F.cross_entropy(scores, targets, label_smoothing=label_smoothing, reduction="none")
 
 
 def label_scores(scores: Tensor, targets: Tensor) -> LabelScores:
     """All figures of logits (N, C) for classes (N,), or for labels on their own (N, C)."""
-    loss = float(label_loss(scores, targets))
+    loss = float(label_nats(scores, targets).mean())
     size = scores.size(1)
     if targets.dim() == 2:
         probs, fits = scores.sigmoid(), targets.long()
@@ -107,7 +107,7 @@ def best_temperature(scores: Tensor, targets: Tensor) -> float:
         third = (high - low) / 3
         left, right = low + third, high - third
         losses = [
-            float(label_loss(scores / torch.tensor(each).exp(), targets, label_smoothing=doubt))
+            label_nats(scores / torch.tensor(each).exp(), targets, label_smoothing=doubt).mean()
             for each in (left, right)
         ]
         low, high = (low, right) if losses[0] < losses[1] else (left, high)

@@ -49,7 +49,14 @@ class Comparison(NamedTuple):
 def bleu_tokenizer(language: str) -> str:
     """What sacreBLEU calls a language's tokenizer: ``zh``, ``ja-mecab``, ``ko-mecab``, else 13a."""
     base = language.replace("-", "_").split("_")[0].lower()
-    return {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(base, "13a")
+    return _TOKENIZERS.get(base, "13a")
+
+
+_TOKENIZERS = {
+    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh"),
+    **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
+    **dict.fromkeys(("ko", "kor"), "ko-mecab"),
+}
 
 
 def translation_scores(
@@ -97,9 +104,11 @@ def compare_systems(
 
 def _metrics(language: str) -> list[tuple[str, str, Metric]]:
     tokenizer = bleu_tokenizer(language)
+    # Without its own spaces a sentence would be one word.
+    unspaced = tokenizer in ("zh", "ja-mecab")
     return [
         ("bleu", "BLEU (cased)", BLEU(tokenize=tokenizer)),
         ("bleu_lc", "BLEU (lower-cased)", BLEU(tokenize=tokenizer, lowercase=True)),
         ("chrf", "chrF", CHRF()),
-        ("ter", "TER (lower is better)", TER()),
+        ("ter", "TER (lower is better)", TER(normalized=unspaced, asian_support=unspaced)),
     ]

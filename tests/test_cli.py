@@ -108,7 +108,7 @@ def test_files_in_and_a_file_out(checkpoint, translator, write, run, tmp_path):
     assert result == (0, [], [])
     assert output.read_text().split("\n") == [*translator(["red dog", "car", "", "cat"]), ""]
     code, _, errors = run("translate", checkpoint, "--input", first, "--output", output)
-    assert (code, errors) == (2, [f"error: {output} exists: name a new file with --output"])
+    assert (code, errors) == (2, [f"error: {output} exists: name a new one with --output"])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -385,7 +385,7 @@ def test_mistakes_end_in_one_line_and_code_2(checkpoint, write, run, tmp_path):
         (["translate", text], "not a readable checkpoint"),
         (["translate", checkpoint, "--input", missing], f"{missing}: No such file"),
         (["translate", checkpoint, "--input", tmp_path], "directory"),
-        (["translate", checkpoint, "--input", text, "--output", missing / "a"], "No such file"),
+        (["translate", checkpoint, "--input", text, "--output", text / "a"], "cannot be written"),
         (["translate", checkpoint, "--beam-size", 0], "beam_size is 0"),
         (["translate", checkpoint, "--nbest", 9], "nbest is 9"),
         (["translate", checkpoint, "--top-k", 5], "--top-k belongs to sampling"),
@@ -511,6 +511,12 @@ def test_generate_says_what_it_does_not_know(language_model, run):
     assert code == 0
     assert len(errors) == 1
     assert "does not know 'zebra'" in errors[0]
+
+
+def test_score_text_writes_a_tab_of_a_token_as_an_escape(language_model, write, run, monkeypatch):
+    monkeypatch.setattr(TextGenerator, "pieces", lambda self, text: ["a\tb", "c\n"])
+    _, lines, _ = run("score-text", language_model, "--input", write("in.txt", "x\n"), "--tokens")
+    assert [line.split("\t")[1] for line in lines] == [r"a\tb", r"c\n"]
 
 
 def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):

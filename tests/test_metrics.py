@@ -41,6 +41,13 @@ def test_signatures_tell_how():
     assert all(f"version:{sacrebleu.__version__}" in s.signature for s in (cased, chrf, ter))
 
 
+def test_a_sentence_without_spaces_is_more_than_one_edit():
+    wrong = [CHINESE[0][:-1] + "女", CHINESE[1]]
+    ter = translation_scores(wrong, CHINESE, language="zh")[3]
+    assert 0 < ter.value < 20
+    assert "asian:yes" in ter.signature
+
+
 @pytest.mark.parametrize(
     ("language", "tokenizer"),
     [
@@ -52,6 +59,10 @@ def test_signatures_tell_how():
         ("ja", "ja-mecab"),
         ("ja_JP", "ja-mecab"),
         ("ko", "ko-mecab"),
+        ("zho_Hans", "zh"),
+        ("cmn", "zh"),
+        ("jpn_Jpan", "ja-mecab"),
+        ("kor_Hang", "ko-mecab"),
         ("target", "13a"),
     ],
 )

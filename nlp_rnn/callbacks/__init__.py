@@ -5,5 +5,13 @@ from nlp_rnn.callbacks.averaging import Averaging
 from nlp_rnn.callbacks.best_checkpoint import BestCheckpoint
 from nlp_rnn.callbacks.graceful_stop import GracefulStop
 from nlp_rnn.callbacks.last_checkpoint import LastCheckpoint
+from nlp_rnn.callbacks.patient_stopping import PatientStopping
 
-__all__ = ["AttentionMaps", "Averaging", "BestCheckpoint", "GracefulStop", "LastCheckpoint"]
+__all__ = [
+    "AttentionMaps",
+    "Averaging",
+    "BestCheckpoint",
+    "GracefulStop",
+    "LastCheckpoint",
+    "PatientStopping",
+]

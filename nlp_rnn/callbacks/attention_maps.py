@@ -14,7 +14,7 @@ __all__ = ["AttentionMaps"]
 
 
 class AttentionMaps(Callback):
-    """Draws the attention of the first validation sentences to TensorBoard.
+    """Draws the attention of the longest validation sentences to TensorBoard.
 
     Drawn while validation runs, so that averaged weights are those in use.
 

@@ -31,14 +31,20 @@ class BestCheckpoint(ModelCheckpoint):
         """Refuse what would lose the best checkpoint.
 
         Raises:
-            InputError: several under one name, the weights without their average, or the worst;
-                also a stop where training does best.
+            InputError: several under one name, the weights without their average, between
+                validations, or the worst; also a stop where training does best.
         """
         one_name = not self._enable_version_counter and "{step" not in (self.filename or "{step")
         if self.save_top_k not in (0, 1) and one_name:
             raise InputError(
                 f"--checkpoint.save_top_k {self.save_top_k}: they would overwrite each other; give "
                 "a name for each with --checkpoint.filename best-{step}"
+            )
+        if self._every_n_train_steps or self._train_time_interval is not None:
+            raise InputError(
+                "--checkpoint.every_n_train_steps and train_time_interval: they save under the "
+                "score of the validation before; leave them out, and validate more often with "
+                "--trainer.val_check_interval"
             )
         if self.save_weights_only:
             raise InputError(

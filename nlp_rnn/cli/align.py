@@ -6,10 +6,11 @@ from typing import Any
 
 from nlp_rnn.cli.common import (
     add_model_options,
+    new_path,
     open_translator,
-    refuse_existing,
     warnings_of_lines,
 )
+from nlp_rnn.errors import InputError
 
 __all__ = ["add_command"]
 
@@ -32,7 +33,9 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    refuse_existing(args.output)
+    if args.output.suffix.lower() not in (".png", ".svg"):
+        raise InputError(f"{args.output} ends in neither .png nor .svg: name a file that does")
+    new_path(args.output, "--output")
     translator = open_translator(args)
     from nlp_rnn.explain.heatmap import save_heatmap
 

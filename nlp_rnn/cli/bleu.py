@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.cli.common import read_pair
+from nlp_rnn.cli.common import read_together
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:  # sacreBLEU takes a while to import, and --help does not need it
@@ -38,16 +38,16 @@ def add_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     from nlp_rnn.metrics import compare_systems, translation_scores
 
-    hypotheses, references = read_pair(args.hypotheses, args.references)
+    compared = [args.compare] if args.compare else []
+    hypotheses, references, *others = read_together(args.hypotheses, args.references, *compared)
     if not references:
         raise InputError(f"{args.references} is empty: nothing to score")
     language = args.language
-    if args.compare is None:
+    if not others:
         scores = translation_scores(hypotheses, references, language=language)
         print_scores(scores, f"{args.hypotheses}, {len(references)} sentences")
         return
-    others, _ = read_pair(args.compare, args.references)
-    comparisons = compare_systems(hypotheses, others, references, language=language)
+    comparisons = compare_systems(hypotheses, others[0], references, language=language)
     _print_table(
         f"Paired bootstrap test, {len(references)} sentences",
         ["metric", str(args.hypotheses), str(args.compare), "difference", "p value"],

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "add_model_options",
     "add_options",
+    "new_path",
     "open_classifier",
     "open_generator",
     "open_translator",
     "positive",
-    "read_pair",
     "read_texts",
-    "refuse_existing",
+    "read_together",
     "warnings_of_lines",
 ]
 
@@ -108,22 +109,22 @@ def positive(text: str) -> int:
     return value
 
 
-def read_pair(first: Path, second: Path) -> tuple[list[str], list[str]]:
-    """The lines of two files that belong together.
+def read_together(*paths: Path) -> list[list[str]]:
+    """The lines of files that belong together.
 
     Raises:
         InputError: they have different numbers of lines, or one is not UTF-8.
     """
     texts = []
-    for path in (first, second):
+    for path in paths:
         with path.open("rb") as file:
             texts.append([*read_lines(file, str(path))])
-    if len(texts[0]) != len(texts[1]):
-        raise InputError(
-            f"{first} has {len(texts[0])} lines but {second} has {len(texts[1])}: give files whose "
-            "lines belong together"
-        )
-    return texts[0], texts[1]
+        if len(texts[-1]) != len(texts[0]):
+            raise InputError(
+                f"{paths[0]} has {len(texts[0])} lines but {path} has {len(texts[-1])}: give files "
+                "whose lines belong together"
+            )
+    return texts
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:
@@ -149,14 +150,26 @@ def _lines(opened: ExitStack, files: Sequence[BinaryIO], names: Sequence[str]) -
             yield from read_lines(file, name)
 
 
-def refuse_existing(path: Path | None) -> None:
-    """Nothing is ever overwritten.
+def new_path(path: Path, option: str) -> Path:
+    """Where results are to be written, tried before there are any that could be lost.
+
+    Args:
+        path: a file or folder.
+        option: that gave it.
 
     Raises:
-        InputError: the output exists.
+        InputError: it exists, as nothing is ever overwritten; or its folder cannot be written to.
     """
-    if path is not None and path.exists():
-        raise InputError(f"{path} exists: name a new file with --output")
+    if path.exists():
+        raise InputError(f"{path} exists: name a new one with {option}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): name another one with {option}"
+        ) from error
+    return path
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from nlp_rnn.cli.common import (
     add_model_options,
     open_translator,
     positive,
-    read_pair,
+    read_together,
     warnings_of_lines,
 )
 
@@ -37,7 +37,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    sources, targets = read_pair(args.source, args.target)
+    sources, targets = read_together(args.source, args.target)
     translator = open_translator(args)
     with warnings_of_lines(0):
         scores = translator.score(sources, targets, batch_size=args.batch_size)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
+_ESCAPED = str.maketrans({"\t": "\\t", "\r": "\\r", "\n": "\\n"})
 POOL = 1024
 """Lines that are sorted by length together, once that many are waiting."""
 
@@ -64,7 +65,8 @@ def _run(args: argparse.Namespace) -> None:
                     sys.stdout.write(f"{sum(values):.4f}\n")
                     continue
                 for piece, value in zip(generator.pieces(line), values):
-                    sys.stdout.write(f"{number}\t{piece}\t{value:.4f}\n")
+                    shown = piece.translate(_ESCAPED)
+                    sys.stdout.write(f"{number}\t{shown}\t{value:.4f}\n")
         sys.stdout.flush()
         done += len(batch)
     if not done:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from nlp_rnn.cli.common import (
     add_model_options,
     add_options,
+    new_path,
     open_translator,
     positive,
     read_texts,
-    refuse_existing,
     warnings_of_lines,
 )
 from nlp_rnn.data.lines import arriving
@@ -101,7 +101,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    refuse_existing(args.output)
+    if args.output:
+        new_path(args.output, "--output")
     search = _search(args)
     lines = read_texts(args.input)
     with ExitStack() as stack:

@@ -5,7 +5,9 @@ N batch, S length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +17,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import InputError, require
 
-__all__ = ["EpochBatches", "ResumableLoader", "TokenBatches", "pad", "real_positions"]
+__all__ = [
+    "EpochBatches",
+    "ResumableLoader",
+    "TokenBatches",
+    "fingerprint",
+    "pad",
+    "real_positions",
+]
 
 MULTIPLE = 4
 """Padded lengths are multiples of this: few shapes, so oneDNN's cache of kernels stays small."""
@@ -58,21 +67,43 @@ def real_positions(tokens: Tensor, *, multiple: int = 64) -> Tensor:
     return real.argsort(descending=True, stable=True)[:count]
 
 
+def fingerprint(*settings: object) -> str:
+    """A short name of plain values, the same in every process."""
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:24]
+
+
 class EpochBatches(Sampler[list[Any]]):
     """Batches in an order that belongs to an epoch, and that can be entered in its middle.
+
+    Args:
+        seed: Of what is drawn for an epoch.
 
     Attributes:
         epoch: Set by `set_epoch`, which Lightning calls.
         start: The next iteration, and only that, leaves out this many batches.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.epoch = self.start = 0
         self.sampler = self  # Lightning calls set_epoch on the sampler of a batch sampler
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next iteration."""
         self.epoch = epoch
+
+    @property
+    @abstractmethod
+    def cut(self) -> str:
+        """A fingerprint of how epochs are cut into batches."""
+
+    def sampling_seed(self, row: int) -> int:
+        """A seed to spell the texts of a batch with, another one in every epoch.
+
+        Args:
+            row: The first of the batch.
+        """
+        return hash((self.seed, self.epoch, row))  # of integers: the same in every process
 
 
 class TokenBatches(EpochBatches):
@@ -113,7 +144,7 @@ class TokenBatches(EpochBatches):
         world_size: int = 1,
         multiple: int = MULTIPLE,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         if len(lengths) < world_size or not lengths:
             raise InputError(
                 f"{len(lengths)} examples cannot be split over {world_size} processes; "
@@ -125,7 +156,7 @@ class TokenBatches(EpochBatches):
                 f"batches of {max_sentences} sentences are too small for {world_size} processes; "
                 "every process needs a sentence"
             )
-        self.shuffle, self.seed, self.rank, self.world_size = shuffle, seed, rank, world_size
+        self.shuffle, self.rank, self.world_size = shuffle, rank, world_size
         pairs = torch.tensor(lengths).reshape(len(lengths), -1)  # (rows, 1 or 2)
         padded = (pairs.clamp(min=1) + multiple - 1) // multiple * multiple
         self._keys = padded[:, -1] * (int(padded.max()) + 1) + padded[:, 0]
@@ -149,6 +180,10 @@ class TokenBatches(EpochBatches):
     def __len__(self) -> int:
         """Number of batches of an epoch, the same in every epoch and on every rank."""
         return len(self._sizes)
+
+    @property
+    def cut(self) -> str:
+        return fingerprint(self.shuffle, self.seed, self._sizes, self._keys.tolist())
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -185,7 +220,7 @@ class ResumableLoader(DataLoader[Any]):
         )
         self._epoch, self._position = batch_sampler.epoch, 0
         self._resumed = False
-        self._length_then: int | None = None
+        self._cut_then = ""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = self.batch_sampler
@@ -193,11 +228,11 @@ class ResumableLoader(DataLoader[Any]):
         # that was loaded counts in the epoch it was saved in, and in no other.
         if not (self._resumed and self._epoch == batches.epoch):
             self._position = 0
-        elif self._length_then not in (None, self._length()):
+        elif self._position and self._cut_then != batches.cut:
             raise InputError(
-                f"the checkpoint is from the middle of an epoch of {self._length_then} batches, "
-                f"which these settings cut into {self._length()}: resume with the same data, "
-                "batch size and window, or from a checkpoint at the end of an epoch"
+                "the checkpoint is from the middle of an epoch, which these settings cut into "
+                "other batches: resume with the same data, batch size, windows and seed, or from "
+                "a checkpoint at the end of an epoch"
             )
         self._epoch, self._resumed = batches.epoch, False
         batches.start = self._position
@@ -206,22 +241,18 @@ class ResumableLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch, how many of its batches were taken, and how many it has, if that is known."""
-        return {"epoch": self._epoch, "position": self._position, "length": self._length()}
+        """The epoch, how many of its batches were taken, and a fingerprint of its batches."""
+        return {"epoch": self._epoch, "position": self._position, "cut": self.batch_sampler.cut}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Makes the next iteration over that epoch leave out the batches that were taken.
 
-        That iteration raises an `InputError` if the epoch has another number of batches now.
+        That iteration raises an `InputError` if the epoch is cut into other batches now.
         """
         self._epoch, self._position = state_dict["epoch"], state_dict["position"]
-        self._length_then = state_dict.get("length")
+        self._cut_then = state_dict["cut"]
         self.batch_sampler.set_epoch(self._epoch)
         self._resumed = True
-
-    def _length(self) -> int | None:
-        """Batches of an epoch, but for a stream, whose end nobody knows."""
-        return len(self.batch_sampler) if isinstance(self.batch_sampler, Sized) else None
 
 
 def _cut(targets: list[int], tokens: int, sentences: int, least: int) -> list[int]:

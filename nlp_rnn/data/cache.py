@@ -8,4 +8,5 @@ __all__ = ["cache_folder"]
 
 def cache_folder() -> Path:
     """The folder that ``NLP_RNN_CACHE`` names, or one in the user's own cache."""
-    return Path(os.environ.get("NLP_RNN_CACHE", Path.home() / ".cache" / "nlp_rnn"))
+    chosen = os.environ.get("NLP_RNN_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "nlp_rnn"

@@ -54,8 +54,8 @@ def carve_end(splits: DatasetDict, *, blank: str | None = None) -> DatasetDict:
     train = _carvable(splits)
     begin = len(train) - len(train) // 10
     if blank is not None:
-        rows = train[blank][begin - 1 : -1]
-        begin += next((n for n, row in enumerate(rows) if not row.strip()), 0)
+        rows = [row.strip() for row in train[blank][begin - 1 :]]
+        begin += next((n for n, row in enumerate(rows) if not row and any(rows[n:])), 0)
     carved = {
         "train": train.select(range(begin)),
         "validation": train.select(range(begin, len(train))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tsv": ("csv", {**_TSV, "sep": "\t"}),
     ".parquet": ("parquet", {}),
 }
+_NOTES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""What `datasets` writes beside the data."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 
@@ -63,7 +66,8 @@ def load_splits(
         columns: New name to name in the data, such as {"source": "en", "target": "de"}; a name
             may stand within a `translation` column, as on the Hub.
         streaming: Read while iterating; only the first row is looked at here.
-        splits: Those that are wanted; others may lack columns, and are left as they are.
+        splits: Those that are wanted; others may lack columns, and are left as they are, or out
+            where every split is a file and one of these is wanted.
 
     Raises:
         InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
@@ -72,20 +76,23 @@ def load_splits(
     wanted = list(columns.values())
     if len(set(wanted)) < len(wanted):
         raise InputError(f"the columns {', '.join(wanted)} must differ from each other")
-    path = Path(dataset).expanduser()
+    path = Path(os.path.expanduser(dataset))  # noqa: PTH111 - Path's own raises if no such user
     kind = IterableDatasetDict if streaming else DatasetDict
     built_in = {"phrasebook": _phrasebook, "topics": _topics, "opinions": _opinions}
     if dataset in built_in:
         found = built_in[dataset](columns)
         return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
     files = parallel_files(path, wanted)
-    if len(wanted) == 1 and not files:
-        files = parallel_files(path.with_suffix("") if path.suffix == ".txt" else path, ["txt"])
+    if len(wanted) == 1 and path.suffix == ".txt" and path.is_file():
+        files = {"train": [path]}
+    elif len(wanted) == 1 and not files:
+        files = parallel_files(path, ["txt"])
         if "train" not in files and _has_tables(path):  # beside which it is a note, no data
             files = {}
     if files:
         read = _stream if streaming else _read
-        return kind({name: read(dict(zip(columns, paths))) for name, paths in files.items()})
+        chosen = [name for name in files if splits is None or name in splits] or [*files]
+        return kind({name: read(dict(zip(columns, files[name]))) for name in chosen})
     with _explained(dataset, path):
         loaded = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
         return kind(
@@ -100,8 +107,9 @@ def load_splits(
 
 def _has_tables(path: Path) -> bool:
     """Whether there are tables in a folder."""
-    tables = _BUILDERS.keys() - {".json"}
-    return path.is_dir() and any(file.suffix in tables for file in path.rglob("*.*"))
+    return path.is_dir() and any(
+        file.suffix in _BUILDERS and file.name not in _NOTES for file in path.rglob("*.*")
+    )
 
 
 def _topics(columns: dict[str, str]) -> DatasetDict:
@@ -147,14 +155,26 @@ def _stream(paths: dict[str, Path]) -> IterableDataset:
 
 def _local(path: Path, streaming: bool) -> Any:
     if path.is_dir():
-        suffixes = {file.suffix for file in path.rglob("*.[ct]sv")}
+        tables = [*path.rglob("*.[ct]sv")]
+        suffixes = {file.suffix for file in tables}
         options = (_CSV if ".csv" in suffixes else _TSV) if suffixes else {}
-        return datasets.load_dataset(str(path), streaming=streaming, **options)
+        return datasets.load_dataset(str(path), streaming=streaming, **options, **_cells(tables))
     if path.suffix not in _BUILDERS:
         raise InputError(f"{path}: no data with this ending is known; use {', '.join(_BUILDERS)}")
     builder, options = _BUILDERS[path.suffix]
+    cells = _cells([path] if builder == "csv" else [])
     files = {"train": str(path)}
-    return datasets.load_dataset(builder, data_files=files, streaming=streaming, **options)
+    return datasets.load_dataset(builder, data_files=files, streaming=streaming, **options, **cells)
+
+
+def _cells(tables: list[Path]) -> dict[str, Any]:
+    """Has pandas leave cells as they are written: 01 is a label, and need not be all numbers."""
+    names: set[str] = set()
+    for file in tables:
+        delimiter = "\t" if file.suffix == ".tsv" else ","
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            names.update(next(csv.reader(opened, delimiter=delimiter), []))
+    return {"converters": dict.fromkeys(sorted(names), str)} if names else {}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import torch.utils.data
 from datasets import Dataset, IterableDataset
 
-from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches
+from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches, fingerprint
 from nlp_rnn.data.tokenizer import Tokenizer
 from nlp_rnn.errors import InputError
 
@@ -75,9 +75,12 @@ class StreamedBatches(EpochBatches):
         world_size: int = 1,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
-        if buffer_size < 1:
-            raise InputError(f"a buffer of {buffer_size} pairs: 1 or more are needed")
+        super().__init__(seed)
+        if buffer_size < world_size:
+            raise InputError(
+                f"a buffer of {buffer_size} pairs: {world_size} or more are needed, one for each "
+                "process"
+            )
         # The order of the files is shuffled, and some are read in turn; rows stay in the buffer.
         self.rows = rows.shuffle(seed=seed, buffer_size=1)
         self.source = source
@@ -85,7 +88,6 @@ class StreamedBatches(EpochBatches):
         self.buffer_size = buffer_size
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
-        self.seed = seed
         self.rank = rank
         self.world_size = world_size
         self.say = say
@@ -113,6 +115,10 @@ class StreamedBatches(EpochBatches):
         if number > 0:
             self._say_left_out()
 
+    @property
+    def cut(self) -> str:
+        return fingerprint(self.seed, self.buffer_size, self.max_length, self.tokens_per_batch)
+
     def _buffers(self) -> Iterator[list[Row]]:
         """The pairs of fitting length in lists; none has fewer rows than there are ranks."""
         buffer: list[Row] = []
@@ -132,7 +138,7 @@ class StreamedBatches(EpochBatches):
         """The pairs of fitting length, with ids."""
         self.read = self.left_out = 0
         self.rows.set_epoch(self.epoch)
-        for texts in self.rows:
+        for texts in _readable(self.rows):
             source, target = (
                 self.source.encode(texts["source"]),
                 self.target.encode(texts["target"]),
@@ -201,9 +207,23 @@ def in_memory(rows: IterableDataset, *, most: int | None = None) -> Dataset:
         most: Rows to take; all by default.
 
     Raises:
-        InputError: There are none.
+        InputError: There are none, or they are damaged.
     """
-    taken = list(islice(rows, most))
+    taken = list(islice(_readable(rows), most))
     if not taken:
         raise InputError("a split is empty, or no pair of it was asked for")
     return Dataset.from_list(taken)
+
+
+def _readable(rows: IterableDataset) -> Iterator[dict[str, Any]]:
+    """The rows of a stream, whose errors are of many types where a file is damaged."""
+    number = 0
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        raise InputError(f"the stream cannot be read on behind row {number}: {reason}") from error

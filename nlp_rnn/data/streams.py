@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nlp_rnn.data.batching import EpochBatches
+from nlp_rnn.data.batching import EpochBatches, fingerprint
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import InputError
 
@@ -97,10 +97,10 @@ class WindowBatches(EpochBatches):
     def __init__(
         self, steps: int, *, lengths: Sequence[int], shuffle: bool = False, seed: int = 0
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         if not lengths or min(lengths) < 1:
             raise InputError(f"windows of {list(lengths)} steps: give one or more lengths from 1")
-        self.shuffle, self.seed = shuffle, seed
+        self.shuffle = shuffle
         self._sizes: list[int] = []
         for length in cycle(lengths):
             self._sizes.append(min(length, steps))
@@ -120,6 +120,10 @@ class WindowBatches(EpochBatches):
     def __len__(self) -> int:
         """Number of windows, the same in every epoch."""
         return len(self._sizes)
+
+    @property
+    def cut(self) -> str:
+        return fingerprint(self.shuffle, self.seed, self._sizes)
 
 
 def take_window(windows: list[Window]) -> Window:

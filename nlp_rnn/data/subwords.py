@@ -26,6 +26,7 @@ __all__ = ["SubwordSampler", "check_sampling"]
 _WORD = "▁?[^▁]+|▁"
 _UNKNOWN_PENALTY = 10.0  # SentencePiece's: an unknown character scores this below the worst piece
 _CACHED_WORDS = 2**14  # about 4 kB each
+_CACHED_LENGTH = 40  # text without spaces is one long word, which never comes back
 
 
 def check_sampling(alpha: float, model_type: str) -> None:
@@ -89,7 +90,8 @@ class SubwordSampler:
 
     def _walk(self, word: str, alpha: float, rng: random.Random) -> list[int]:
         """Walks the word's lattice from its end to its start."""
-        arcs, end, pieces = self._arcs(word, alpha), len(word), []
+        find = self._arcs if len(word) <= _CACHED_LENGTH else self._find_arcs
+        arcs, end, pieces = find(word, alpha), len(word), []
         while end:
             options, cumulated = arcs[end]
             chosen = bisect(cumulated, rng.random() * cumulated[-1], hi=len(options) - 1)

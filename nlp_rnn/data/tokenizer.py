@@ -77,7 +77,8 @@ class Tokenizer:
         """Trains a model in memory; the same texts and settings give the same bytes.
 
         Args:
-            texts: The corpus, one sentence or paragraph each; long ones are cut, none left out.
+            texts: The corpus, one sentence or paragraph each; long ones are cut. SentencePiece
+                leaves out those with U+2585, its own sign for the unknown.
             vocab_size: Size of the vocabulary, special ids included; met exactly.
             model_type: Unigram (Kudo, 2018), BPE (Sennrich et al., 2016) or single characters.
             character_coverage: Share of the corpus' characters that get a piece, 0.98 to 1.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -58,7 +59,7 @@ def load_vectors(source: str | Path, words: Collection[str]) -> WordVectors:
         InputError: no such file and no such name, a file of another kind or damaged in a line that
             was read, vectors for none of the words, or a name without torchtext.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises if no such user
     if path.is_file():
         found = (_read_cache if path.suffix == ".pt" else _read_text)(path, words)
     elif source in NAMES:

@@ -18,7 +18,7 @@ _SPECIAL = {PAD: "<pad>", UNK: "<unk>", BOS: "<s>", EOS: "</s>"}
 
 
 class WordVocabulary:
-    """Words between white space to ids and back; immutable, the methods of a `Tokenizer`.
+    """Words between white space to ids and back; immutable, a `Tokenizer`'s methods but sampling.
 
     Ids are sorted by frequency, behind the same special ones as a `Tokenizer`'s. The text `<unk>`
     of the classical corpora is the unknown word, and so is every word that is not in the list.
@@ -83,6 +83,11 @@ class WordVocabulary:
             for number, word in enumerate(read_lines(file, str(path)), 1):
                 if word.split() != [word]:
                     raise InputError(f"{path}, line {number}: {word!r} is not one word; remove it")
+                if lowercase and word != word.lower():
+                    raise InputError(
+                        f"{path}, line {number}: {word!r} would never be found, as texts are read "
+                        "in lower case; leave out --data.lowercase, or lower-case the list"
+                    )
                 if word in lines:
                     raise InputError(
                         f"{path}, line {number}: {word!r} stands in line {lines[word]} already; "

@@ -1,7 +1,7 @@
-"""Search: greedy, beam and sampling as pure functions over one `step`."""
+"""Search: beams (a single one is greedy) and sampling, as pure functions over one `step`."""
 
 from nlp_rnn.decoding.beam import beam_search
 from nlp_rnn.decoding.protocol import Hypothesis, Step
-from nlp_rnn.decoding.sampling import greedy_search, sample, seeded, stream
+from nlp_rnn.decoding.sampling import sample, seeded, stream
 
-__all__ = ["Hypothesis", "Step", "beam_search", "greedy_search", "sample", "seeded", "stream"]
+__all__ = ["Hypothesis", "Step", "beam_search", "sample", "seeded", "stream"]

@@ -1,11 +1,11 @@
-"""One token at a time, never taken back: greedy search, sampling, and sampling as a stream.
+"""One token at a time, never taken back: sampling, whole or as a stream.
 
 Shapes: N sentences, K samples a sentence, V vocabulary, T tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import torch
@@ -24,7 +24,7 @@ from nlp_rnn.decoding.protocol import (
 from nlp_rnn.decoding.truncation import Draw
 from nlp_rnn.errors import require
 
-__all__ = ["greedy_search", "sample", "seeded", "stream"]
+__all__ = ["sample", "seeded", "stream"]
 
 
 def seeded(seed: int, device: torch.device) -> torch.Generator:
@@ -35,44 +35,6 @@ def seeded(seed: int, device: torch.device) -> torch.Generator:
     """
     require(-(2**63) <= seed < 2**64, f"seed {seed}", "a number of 64 bits")
     return torch.Generator(device).manual_seed(seed)
-
-
-def greedy_search(
-    step: Step,
-    state: tuple[Tensor, ...],
-    memory: tuple[Tensor, ...] = (),
-    *,
-    max_length: int | Tensor,
-    min_length: int | Tensor = 0,
-    start: Tensor | None = None,
-    no_repeat_ngram_size: int = 0,
-    repetition_penalty: float = 1.0,
-) -> list[list[Hypothesis]]:
-    """Take the most probable token at every step.
-
-    Args:
-        step: see `Step`.
-        state: at least one tensor, each (N, 1, ...).
-        memory: tensors that each lead with N; `step` gets a plain tuple.
-        max_length: most steps a sentence takes, EOS included, as a number or (N,). What reaches it
-            is finished without EOS.
-        min_length: tokens before EOS may come, as a number or (N,).
-        start: (N,) first tokens fed, BOS if None; no part of the output.
-        no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
-        repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
-            2019); 1 turns it off.
-
-    Returns:
-        N lists of one hypothesis.
-
-    Raises:
-        InputError: an option is out of range.
-    """
-    limit = per_sentence("max_length", max_length, state, least=1)
-    shortest = per_sentence("min_length", min_length, state, least=0)
-    constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
-    tokens = first_tokens(start, state)
-    return _collect(_unroll(step, tokens, state, memory, _best, constraints, limit), tokens)
 
 
 def sample(
@@ -99,11 +61,13 @@ def sample(
         step: see `Step`.
         state: at least one tensor, each (N, 1, ...).
         memory: tensors that each lead with N; `step` gets a plain tuple.
-        max_length: as in `greedy_search`.
-        min_length: as in `greedy_search`.
+        max_length: most steps a sentence takes, EOS included, as a number or (N,). What reaches it
+            is finished without EOS.
+        min_length: tokens before EOS may come, as a number or (N,).
         num_samples: K, independent samples of each sentence.
         temperature: divides the logits; above 0, under 1 sharpens.
-        top_k: keep the k most probable tokens (Fan et al. 2018); 0 turns it off.
+        top_k: keep the k most probable tokens (Fan et al. 2018); 1 is greedy search, 0 turns it
+            off.
         top_p: keep the fewest most probable tokens that together reach p (nucleus sampling,
             Holtzman et al. 2020); 1 turns it off.
         min_p: keep tokens of at least this share of the top probability (Nguyen et al. 2024);
@@ -112,9 +76,10 @@ def sample(
             2023); 1 turns it off.
         generator: source of randomness, on the device of the logits; torch's global one if None.
             The same seed and the same batch give the same samples.
-        start: as in `greedy_search`.
-        no_repeat_ngram_size: as in `greedy_search`.
-        repetition_penalty: as in `greedy_search`.
+        start: (N,) first tokens fed, BOS if None; no part of the output.
+        no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
+        repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
+            2019); 1 turns it off.
 
     Returns:
         N lists of K hypotheses, in the order drawn.
@@ -159,7 +124,7 @@ def stream(
 ) -> Iterator[int]:
     """Sample one sentence and hand out each token as soon as it is drawn.
 
-    Takes the arguments of `sample` with N = 1; `top_k=1` streams the greedy output.
+    Takes the arguments of `sample` with N = 1; `top_k=1` streams that of greedy search.
 
     Returns:
         An iterator over ids, without EOS.
@@ -182,17 +147,13 @@ def stream(
     return (token for _, tokens, _ in steps if (token := int(tokens)) != EOS)
 
 
-def _best(log_probs: Tensor) -> Tensor:
-    return log_probs.argmax(-1)
-
-
 @torch.no_grad()
 def _unroll(
     step: Step,
     tokens: Tensor,
     state: tuple[Tensor, ...],
     memory: tuple[Tensor, ...],
-    pick: Callable[[Tensor], Tensor],
+    pick: Draw,
     constraints: Constraints,
     limit: Tensor,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -18,14 +18,13 @@ CELL = 0.3  # inches a piece takes
 LARGEST = 100.0  # inches a side: the picture of a very long text stays one that can be opened
 
 
-def attention_figure(alignment: Alignment, *, title: str | None = None) -> Figure:
+def attention_figure(alignment: Alignment) -> Figure:
     """Draw an attention matrix, source pieces to the right and target pieces downwards.
 
     A low line marks where a word begins, as SentencePiece's ``▁`` does.
 
     Args:
         alignment: from `Translator.align`.
-        title: above the picture.
 
     Returns:
         A figure of its own, unknown to pyplot; its size follows T and S.
@@ -34,7 +33,7 @@ def attention_figure(alignment: Alignment, *, title: str | None = None) -> Figur
         [piece.replace("▁", "_") for piece in pieces]
         for pieces in (alignment.source, alignment.target)
     )
-    fonts = fonts_for("".join([*source, *target, title or ""]))
+    fonts = fonts_for("".join([*source, *target]))
     margin = 0.8 + 0.1 * max(map(len, target))
     width = min(LARGEST, margin + 1.2 + CELL * len(source))
     height = min(LARGEST, 1.6 + CELL * len(target))
@@ -48,8 +47,6 @@ def attention_figure(alignment: Alignment, *, title: str | None = None) -> Figur
     axes.tick_params(length=0)
     for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
         label.set(family=fonts, parse_math=False)  # a price is no formula
-    if title:
-        axes.set_title(title, family=fonts, parse_math=False)
     figure.colorbar(image, ax=axes, label="attention", shrink=min(1.0, 8 / height), aspect=12)
     return figure
 

@@ -162,7 +162,7 @@ class TextClassifier:
         """The scores (C,) of a text that is too long to be read at once."""
         if self.network.arguments["directions"] == "both":
             warnings.warn(TruncationWarning(row, len(ids), LIMIT), stacklevel=4)
-            tokens, lengths = pad([ids[:LIMIT]])
+            tokens, lengths = pad([[*ids[: LIMIT - 1], EOS]])
             scores: Tensor = self.network(*self._on_device(tokens, lengths))
             return scores[0]
         readings: list[Reading] | None = None

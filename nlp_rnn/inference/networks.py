@@ -83,6 +83,8 @@ def unreadable(path: str | Path, what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        if "memory" in str(error):
+            raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(
             f"{path} holds no {what} that this version can build ({reason}): use the version of "

@@ -70,7 +70,6 @@ class Translator:
         networks: they must share their vocabularies.
         source_tokenizer: text to ids.
         target_tokenizer: ids to text; the same object for a joint vocabulary.
-        languages: source and target language, as the training data named them.
         precision: ``fp32``, or ``bf16`` for matrix products in bfloat16 (worth it where the
             machine has them in hardware).
     """
@@ -81,7 +80,6 @@ class Translator:
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         *,
-        languages: tuple[str, str] = ("source", "target"),
         precision: Precision = "fp32",
     ) -> None:
         # One network's scores are left as they are: averaging costs a quarter of a beam search.
@@ -89,7 +87,6 @@ class Translator:
         check_precision(precision, self.model)
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
-        self.languages = languages
         self.precision = precision
 
     @classmethod
@@ -136,7 +133,7 @@ class Translator:
         source = Tokenizer.from_bytes(source_model)
         joint = source_model == target_model
         target = source if joint else Tokenizer.from_bytes(target_model)
-        return cls(networks, source, target, languages=directions[0], precision=precision)
+        return cls(networks, source, target, precision=precision)
 
     @property
     def device(self) -> torch.device:

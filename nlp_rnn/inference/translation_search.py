@@ -19,6 +19,9 @@ from nlp_rnn.modules.rnn import State
 
 __all__ = ["BeamSearch", "Sampling"]
 
+MOST = 10_000
+"""Hypotheses of a sentence."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BeamSearch:
@@ -46,8 +49,8 @@ class BeamSearch:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.beam_size < 1:
-            raise InputError(f"beam_size is {self.beam_size}: give 1 (greedy) or more")
+        if not 1 <= self.beam_size <= MOST:
+            raise InputError(f"beam_size is {self.beam_size}: give 1 (greedy) to {MOST}")
         if not 1 <= self.nbest <= self.beam_size:
             raise InputError(
                 f"nbest is {self.nbest}: give 1 to beam_size, which is {self.beam_size}"
@@ -113,7 +116,7 @@ class Sampling:
     def __post_init__(self) -> None:
         _check_most(self.max_length_ratio)
         seeded(self.seed, torch.device("cpu"))
-        require(self.num_samples >= 1, f"num_samples={self.num_samples}", "1 or more")
+        require(1 <= self.num_samples <= MOST, f"num_samples={self.num_samples}", f"1 to {MOST}")
         Draw(
             temperature=self.temperature,
             top_k=self.top_k,

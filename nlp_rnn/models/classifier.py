@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.modules.convolution import CausalConvolution, CharacterCNN
-from nlp_rnn.modules.encoder import Encoder
+from nlp_rnn.modules.encoder import Encoder, reversal
 from nlp_rnn.modules.pooling import Pooled, Pooling, PoolingKind
 from nlp_rnn.modules.rnn import Cell, State
 
@@ -104,6 +104,10 @@ class Classifier(nn.Module):
         labels = list(labels)
         if len(set(labels)) < len(labels) or len(labels) < 2:
             raise InputError(f"labels {labels}: give at least two labels, each once")
+        if multi_label and any("|" in label for label in labels):
+            raise InputError(
+                f"labels {labels}: of several at once none may hold |, which parts them"
+            )
         if directions not in ("both", "forward", "apart"):
             raise InputError(f"directions {directions!r} is none of 'both', 'forward', 'apart'")
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
@@ -164,9 +168,7 @@ class Classifier(nn.Module):
         """
         backwards = tokens
         if self.reversed_reader is not None:
-            steps = torch.arange(tokens.size(1), device=tokens.device)
-            last = lengths.unsqueeze(1) - 1
-            backwards = tokens.gather(1, torch.where(steps <= last, last - steps, steps))
+            backwards = tokens.gather(1, reversal(lengths, tokens.size(1)))
         return self.score(self.read(tokens, backwards, lengths))
 
     def read(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.modules.attention import Memory
 from nlp_rnn.modules.rnn import State
 
 __all__ = ["Ensemble"]
@@ -29,7 +30,10 @@ class Ensemble(nn.Module):
         super().__init__()
         self.networks = list(members)
         self.members = nn.ModuleList(members)
-        self.sizes = [(m.decoder.num_states, 3 if m.decoder.attention else 0) for m in members]
+        self.sizes = [
+            (each.decoder.num_states, len(Memory._fields) if each.attends else 0)
+            for each in members
+        ]
 
     @property
     def attends(self) -> bool:

@@ -12,9 +12,12 @@ from torch import Tensor, nn
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["Attention", "AttentionKind", "Memory"]
+__all__ = ["HEADS", "Attention", "AttentionKind", "Memory"]
 
 AttentionKind = Literal["none", "dot", "general", "additive", "multi_head"]
+
+HEADS = 4
+"""Heads of ``multi_head``."""
 
 
 class Memory(NamedTuple):
@@ -38,21 +41,18 @@ class Attention(nn.Module):
     - ``general``: :math:`q^\top W k` (Luong et al. 2015).
     - ``additive``: :math:`v^\top \tanh(W q + U k)` (Bahdanau et al. 2015).
     - ``multi_head``: scaled dot products of projected queries, keys and values in parallel heads
-      (Vaswani et al. 2017).
+      (Vaswani et al. 2017): `HEADS`, which must divide D.
 
     Args:
         kind: the score.
         query_size: H.
         memory_size: D.
-        num_heads: heads of ``multi_head``; must divide D.
 
     Raises:
         InputError: an unknown score, or sizes that do not fit it.
     """
 
-    def __init__(
-        self, *, kind: AttentionKind, query_size: int, memory_size: int, num_heads: int = 4
-    ) -> None:
+    def __init__(self, *, kind: AttentionKind, query_size: int, memory_size: int) -> None:
         super().__init__()
         if kind not in get_args(AttentionKind):
             raise InputError(f"attention {kind!r} is none of {', '.join(get_args(AttentionKind))}")
@@ -63,10 +63,10 @@ class Attention(nn.Module):
                 f"attention 'dot' needs queries as wide as the memory, but got {query_size} and "
                 f"{memory_size}; 'general' takes any sizes"
             )
-        if kind == "multi_head" and memory_size % num_heads:
-            raise InputError(f"{num_heads} attention heads do not divide {memory_size} features")
+        if kind == "multi_head" and memory_size % HEADS:
+            raise InputError(f"{HEADS} attention heads do not divide {memory_size} features")
         self.kind = kind
-        self.num_heads = num_heads if kind == "multi_head" else 1
+        self.num_heads = HEADS if kind == "multi_head" else 1
         # Numbers that one query holds for one place of the memory.
         self.score_size = memory_size if kind == "additive" else self.num_heads
         identity = kind == "dot"

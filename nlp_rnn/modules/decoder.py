@@ -166,20 +166,20 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, State, Tensor | None]:
         """Run the layers over ``inputs`` (N, T, E or more); returns as `forward`, undropped."""
         outputs, first = self.lower(inputs, tuple(part[:, :1] for part in state))
-        features, weights = [embedded], None
+        context: list[Tensor] = []
+        weights = None
         if self.attention is not None and memory is not None:
             queries = outputs.reshape(memory.mask.size(0), -1, outputs.size(2))  # (N, K * T, H)
-            contexts, weights = self.attention(queries, memory)
-            contexts = contexts.reshape(*outputs.shape[:2], -1)  # (N * K, T, D)
+            attended, weights = self.attention(queries, memory)
+            context = [attended.reshape(*outputs.shape[:2], -1)]  # (N * K, T, D)
             weights = weights.reshape(*outputs.shape[:2], -1)
-            features.insert(0, contexts)
         after = first
         if self.upper is not None:
-            outputs = torch.cat([self.dropout(outputs), *features[:-1]], 2)
+            outputs = torch.cat([self.dropout(outputs), *context], 2)
             outputs, rest = self.upper(outputs, tuple(part[:, 1:] for part in state))
             after = tuple(torch.cat(parts, 1) for parts in zip(first, rest))
         if self.bottleneck is not None:
-            outputs = self.bottleneck(torch.cat([outputs, *features], 2))
+            outputs = self.bottleneck(torch.cat([outputs, *context, embedded], 2))
         return outputs, after, weights
 
     def project(self, outputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.modules.dropout import LockedDropout, WordDropout
 from nlp_rnn.modules.rnn import RNN, Cell, State
 
-__all__ = ["Encoded", "Encoder"]
+__all__ = ["Encoded", "Encoder", "reversal"]
 
 
 class Encoded(NamedTuple):
@@ -129,10 +129,9 @@ class Encoder(nn.Module):
             lengths: real tokens per row (N,), at least one.
             state: of an earlier part of the same text, for one direction; None at its start.
         """
-        steps = torch.arange(inputs.size(1), device=inputs.device)
-        mask = steps < lengths.unsqueeze(1)  # (N, S)
-        # Reversed within each row's length; padding stays where it is. Its own inverse.
-        flip = torch.where(mask, lengths.unsqueeze(1) - 1 - steps, steps).unsqueeze(2)
+        size = inputs.size(1)
+        mask = torch.arange(size, device=inputs.device) < lengths.unsqueeze(1)  # (N, S)
+        flip = reversal(lengths, size).unsqueeze(2)
         outputs, after = inputs, []
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             before = self.dropout(outputs) if index > 0 else outputs
@@ -149,6 +148,21 @@ class Encoder(nn.Module):
             summary = last[:, 0]
         carried = () if self.bidirectional else tuple(after)
         return Encoded(self.output_dropout(outputs), mask, summary, carried)
+
+
+def reversal(lengths: Tensor, size: int) -> Tensor:
+    """Where each token of a padded batch is read from in reverse; its own inverse.
+
+    Args:
+        lengths: real tokens per row (N,). Padding stays where it is.
+        size: S.
+
+    Returns:
+        Positions (N, S).
+    """
+    steps = torch.arange(size, device=lengths.device)
+    last = lengths.unsqueeze(1) - 1
+    return torch.where(steps <= last, last - steps, steps)
 
 
 class _Layer(nn.Module):

@@ -71,11 +71,6 @@ class Pooling(nn.Module):
         """What was gathered -> (N, output_size)."""
         return torch.cat([part.result(each) for part, each in zip(self.parts, gathered)], 1)  # type: ignore[operator]
 
-    def weights(self, encoded: Encoded) -> Tensor | None:
-        """How much each token counts in each hop of attention, (N, K, S), or None."""
-        part = self.parts[0]
-        return part.weights(encoded) if isinstance(part, _Attention) else None
-
 
 class _Last(nn.Module):
     def forward(self, encoded: Encoded, before: Pooled | None) -> Pooled:  # noqa: ARG002
@@ -118,9 +113,6 @@ class _Attention(nn.Module):
         """(N, K, S), minus infinity at padding."""
         scores = self.query(torch.tanh(self.key(encoded.outputs))).transpose(1, 2)
         return scores.float().masked_fill(~encoded.mask.unsqueeze(1), float("-inf"))
-
-    def weights(self, encoded: Encoded) -> Tensor:
-        return self.scores(encoded).softmax(2)
 
     def forward(self, encoded: Encoded, before: Pooled | None) -> Pooled:
         scores = self.scores(encoded)

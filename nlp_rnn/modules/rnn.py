@@ -40,7 +40,7 @@ class RNN(nn.Module):
     Args:
         input_size: E.
         hidden_size: H of every layer.
-        num_layers: L; 0 gives the identity.
+        num_layers: L.
         cell: which recurrence.
         dropout: locked dropout on the outputs of every layer but the last (the caller owns that).
         weight_dropout: share of the recurrent weights left out in a forward pass.
@@ -72,7 +72,7 @@ class RNN(nn.Module):
         self.num_layers = num_layers
         self.residual = residual
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(_layer(cell, size, hidden_size) for size in sizes[:num_layers])
+        self.layers = nn.ModuleList(_layer(cell, size, hidden_size) for size in sizes)
         norm = nn.LayerNorm if layer_norm else nn.Identity
         self.norms = nn.ModuleList(norm(hidden_size) for _ in range(num_layers))
         self.dropout = LockedDropout(dropout)
@@ -106,8 +106,6 @@ class RNN(nn.Module):
             read = norm(read)
             skip = self.residual and read.size(-1) == outputs.size(-1)
             outputs = outputs + read if skip else read
-        if not finals:
-            return outputs, state
         return outputs, tuple(torch.cat(parts).transpose(0, 1) for parts in zip(*finals))
 
 

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import nn
+from torch import Tensor, nn
 
 from nlp_rnn.checkpoint import FORMAT
 from nlp_rnn.cpu import emulates_bf16
@@ -52,20 +53,42 @@ class Task(LightningModule):
                 f"--trainer.precision {precision}: losses, averages and scores are kept in fp32; "
                 "use 32-true or bf16-mixed"
             )
+        if stage == "fit" and precision == "16-mixed":
+            raise InputError(
+                "--trainer.precision 16-mixed: its gradients are scaled when they are clipped; use "
+                "bf16-mixed"
+            )
         if precision.startswith("bf16") and isinstance(self.trainer.accelerator, CPUAccelerator):
             setting = f"--trainer.precision {precision}"
             check_bf16_cells(self.network, setting, "--trainer.precision 32-true")
+
+    def mean_over_ranks(self, total: Tensor, count: Tensor) -> Tensor:
+        """The mean cost of the global batch, whose gradient is right on every rank.
+
+        Each rank holds a part of the batch. Gradients are averaged over ranks, so the sum needs
+        their number as a factor.
+
+        Args:
+            total: summed over the part of this rank.
+            count: of what was summed.
+        """
+        everywhere = self.trainer.strategy.reduce(count.float(), reduce_op="sum")
+        mean: Tensor = total * self.trainer.world_size / everywhere
+        return mean
+
+    def of_all_ranks(self, found: list[Any]) -> list[Any]:
+        """What every rank has found, one after the other."""
+        if self.trainer.world_size == 1:
+            return found
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, found)
+        return [each for part in parts for each in part]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is trained; a group may have a ``scale`` of its learning rate."""
         return [{"params": [*self.parameters()]}]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        if self.trainer.precision == "16-mixed":
-            raise InputError(
-                "--trainer.precision 16-mixed: its gradients are scaled when they are clipped; use "
-                "bf16-mixed"
-            )
         total = float(self.trainer.estimated_stepping_batches)
         groups = [
             {**group, "params": [each for each in group["params"] if each.requires_grad]}
@@ -78,24 +101,8 @@ class Task(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """After a resume: what is asked for now holds, not what the checkpoint had.
-
-        Raises:
-            InputError: validations, which save checkpoints, between the batches of one update.
-        """
-        batches, interval = self.trainer.accumulate_grad_batches, self.trainer.val_check_batch
-        epoch = self.trainer.num_training_batches
-        if interval not in (None, epoch) and interval % batches:
-            raise InputError(
-                f"--trainer.val_check_interval: every {interval} batches, but an update has "
-                f"{batches}; give a multiple of them, as a whole number"
-            )
-        # Batches of an update are counted within an epoch, whose last update may have fewer.
-        if batches > 1 and self.trainer.check_val_every_n_epoch is None and epoch % batches != 0:
-            raise InputError(
-                f"--trainer.check_val_every_n_epoch null: epochs of {epoch} batches do not divide "
-                f"into updates of {batches}, so that validations fall within one; leave it out"
-            )
+        """After a resume: what is asked for now holds, not what the checkpoint had."""
+        _check_validations(self.trainer)
         for group, asked in zip(self.optimizers().param_groups, self.parameter_groups()):  # type: ignore[union-attr]
             group["scale"] = asked.get("scale", 1.0)
         self.optimization.adopt(self.lr_schedulers())  # type: ignore[arg-type]
@@ -131,13 +138,34 @@ class Task(LightningModule):
             )
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val:
+        elif gradient_clip_val and gradient_clip_val > 0:
             nn.utils.clip_grads_with_norm_(self.parameters(), float(gradient_clip_val), norm)
         self.log("gradient_norm", norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["nlp_rnn"] = {"task": self.name, "format": FORMAT}
         checkpoint["hyper_parameters"] = dict(self.network.arguments)  # type: ignore[arg-type]
+
+
+def _check_validations(trainer: Trainer) -> None:
+    """Validations, which save checkpoints, fall between updates.
+
+    Raises:
+        InputError: one would fall between the batches of an update.
+    """
+    batches, interval = trainer.accumulate_grad_batches, trainer.val_check_batch
+    epoch = trainer.num_training_batches
+    if interval not in (None, epoch) and interval % batches:
+        raise InputError(
+            f"--trainer.val_check_interval: every {interval} batches, but an update has "
+            f"{batches}; give a multiple of them, as a whole number"
+        )
+    # Batches of an update are counted within an epoch, whose last update may have fewer.
+    if batches > 1 and trainer.check_val_every_n_epoch is None and epoch % batches != 0:
+        raise InputError(
+            f"--trainer.check_val_every_n_epoch null: epochs of {epoch} batches do not divide "
+            f"into updates of {batches}, so that validations fall within one; leave it out"
+        )
 
 
 def warn_of_slow_bf16(trainer: Trainer, setting: str, instead: str) -> None:

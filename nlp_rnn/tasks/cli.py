@@ -1,40 +1,38 @@
 """One command line for every task: LightningCLI with a network beside model, data and trainer."""
 
-import logging
-import re
 import sys
-import tempfile
-import traceback
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    LearningRateMonitor,
-)
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
 from torch import nn
 
-from nlp_rnn.callbacks import Averaging, BestCheckpoint, GracefulStop, LastCheckpoint
-from nlp_rnn.callbacks.graceful_stop import Stopped
+from nlp_rnn.callbacks import (
+    Averaging,
+    BestCheckpoint,
+    GracefulStop,
+    LastCheckpoint,
+    PatientStopping,
+)
 from nlp_rnn.checkpoint import open_checkpoint
-from nlp_rnn.cpu import tune_cpu
+from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
-from nlp_rnn.tasks.base import DivergedError, Task, warn_of_slow_bf16
+from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
 from nlp_rnn.tasks.saving import DurableCheckpointIO, ResumedSettings
 
-__all__ = ["TaskCLI", "has_option", "new_path", "run"]
+__all__ = ["TaskCLI", "has_option"]
 
 
 _LIMITS = {
+    "fit": "limit_val_batches",
     "validate": "limit_val_batches",
     "test": "limit_test_batches",
     "predict": "limit_predict_batches",
@@ -92,7 +90,7 @@ class TaskCLI(LightningCLI):
             resumed = Path(_value(given, "--ckpt_path") or "")
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
-            elif not has_option(given, "--data.dataset"):
+            elif not has_option(given, "--data", "--data.dataset"):
                 given[1:1] = ["--config", str(example)]
         super().__init__(
             task,
@@ -117,7 +115,7 @@ class TaskCLI(LightningCLI):
         for name in self.links:
             parser.link_arguments(f"network.{name}", f"data.{name}")
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(PatientStopping, "early_stopping")
         parser.add_lightning_class_args(Averaging, "averaging")
         parser.set_defaults(
             {
@@ -136,21 +134,31 @@ class TaskCLI(LightningCLI):
         self.config = parser.parse_args(args)
         subcommand = self.config.subcommand
         path = self.config[subcommand].get("ckpt_path")
-        if not path or path in ("best", "last", "hpc", "registry"):
+        if not path:
             if subcommand != "fit":
                 raise InputError(f"{subcommand} needs a trained model: give --ckpt_path best.ckpt")
             return
         checkpoint = open_checkpoint(path, task=self.task_class.name)
         arguments = checkpoint["hyper_parameters"]
         remembered = checkpoint[self.data_class.__qualname__]
-        data = {name: remembered.get(name) for name in self.data_class.described}
-        self._subcommand_parsers[subcommand].set_defaults(
-            {
-                **{f"network.{name}": value for name, value in arguments.items()},
-                **{f"data.{name}": value for name, value in data.items() if value is not None},
-            }
-        )
+        data = {
+            f"data.{name}": remembered[name]
+            for name in self.data_class.described
+            if remembered[name] is not None
+        }
+        of_splits = {
+            name: value
+            for name, value in data.items()
+            if name.startswith(("data.validation", "data.test"))
+        }
+        defaults = self._subcommand_parsers[subcommand].set_defaults
+        defaults({f"network.{name}": value for name, value in arguments.items()})
+        defaults({name: value for name, value in data.items() if name not in of_splits})
         self.config = parser.parse_args(args)
+        if self.config[subcommand].data.dataset == remembered["dataset"]:
+            # Splits of their own belong to these data, and not to others that are given now.
+            defaults(of_splits)
+            self.config = parser.parse_args(args)
         for name, value in arguments.items():
             given = self.config[subcommand].network[name]
             if given != value:
@@ -174,6 +182,25 @@ class TaskCLI(LightningCLI):
         """Print what validate or test found; a task's own."""
         raise NotImplementedError
 
+    def before_fit(self) -> None:
+        """Going on from a checkpoint takes the vocabulary from it, instead of training one."""
+        if path := self.config.fit.get("ckpt_path"):
+            checkpoint = open_checkpoint(path, task=self.task_class.name)
+            self.datamodule.load_state_dict(checkpoint[self.data_class.__qualname__])
+
+    @rank_zero_only
+    def after_fit(self) -> None:
+        """Show the best checkpoint, if one was saved, and where it is."""
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            self.show(best)
+            line = f"best checkpoint: {best}"
+            Console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def show(self, best: str) -> None:
+        """Show a checkpoint as a user of it would see it; a task's own."""
+        raise NotImplementedError
+
     def scored(self, split: str) -> str:
         """The data set that a split comes from, and the split."""
         return f"{self.datamodule.others.get(split) or self.datamodule.dataset}, {split}"
@@ -189,7 +216,7 @@ class TaskCLI(LightningCLI):
         Raises:
             InputError: there is one, or none can be written there.
         """
-        return new_path(self.config.predict.output, "--output")
+        return new_path(Path(self.config.predict.output), "--output")
 
     def _parse_ckpt_path(self) -> None:
         """Done in `parse_arguments`, for the network instead of the model."""
@@ -197,10 +224,16 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """With TensorBoard and CSV logs in one new folder, unless the config names a logger."""
         trainer = self._get(self.config_init, "trainer")
-        if isinstance(trainer.get("val_check_interval"), str):
+        interval = trainer.get("val_check_interval")
+        if isinstance(interval, str):
             raise InputError(
-                f"--trainer.val_check_interval {trainer['val_check_interval']}: a resume knows of "
-                "no clock; give a number of batches or a share of an epoch"
+                f"--trainer.val_check_interval {interval}: a resume knows of no clock; give a "
+                "number of batches or a share of an epoch"
+            )
+        if isinstance(interval, int) and interval == 1:
+            raise InputError(
+                "--trainer.val_check_interval 1: Lightning would validate after every batch, but "
+                "keep the best of an epoch's last alone; give 2 or more, or 1.0 for an epoch"
             )
         limit = _LIMITS.get(str(self.subcommand))
         if limit and trainer.get(limit) == 0:
@@ -244,94 +277,6 @@ class TaskCLI(LightningCLI):
         if not any(isinstance(each, CheckpointIO) for each in plugins):
             config["plugins"] = [*plugins, DurableCheckpointIO()]
         return super()._instantiate_trainer(config, extra)
-
-
-def run(cli: Any) -> None:
-    """Run a command line; a user's mistake ends in one line and exit code 2.
-
-    Args:
-        cli: called without arguments.
-    """
-    logging.getLogger("sacrebleu").setLevel(logging.ERROR)  # of detokenised text it asks to be that
-    for message in (
-        ".*does not have many workers.*",
-        ".*logs directory .* exists.*",
-        ".*callbacks used to create the checkpoint need to be provided.*",
-        ".*custom batch sampler .* for prediction.*",
-        ".*LeafSpec.*",
-        ".*recommended to use .*sync_dist=True.*",  # scores are of all processes' texts already
-    ):
-        warnings.filterwarnings("ignore", message)
-    # One logger of Lightning says what a user needs and what nobody does.
-    noise = re.compile(r".*(Tip:|TPU available|GPU available|estimate number of stepping)")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
-        logging.getLogger(name).addFilter(lambda record: not noise.match(record.getMessage()))
-    tune_cpu()
-    try:
-        cli()
-    except InputError as error:
-        _stop(f"error: {error}", 2)
-    except DivergedError as error:
-        _stop(f"training diverged at {error}", 1)
-    except MisconfigurationException as error:  # of the --trainer options, in Lightning's words
-        _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
-    except (ValueError, RuntimeError) as error:  # likewise, where Lightning itself raises it
-        if not _raised_by_lightning(error):
-            raise
-        _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
-    except OSError as error:
-        if not error.filename:
-            raise
-        _stop(f"error: {error.filename}: {error.strerror}", 2)
-    except Stopped as stopped:
-        _stop(str(stopped), 130)
-    except KeyboardInterrupt:  # before the first update or after the last
-        raise SystemExit(130) from None
-
-
-def new_path(given: str, option: str) -> Path:
-    """Where results are to be written, tried before there are any that could be lost.
-
-    Args:
-        given: a file or folder.
-        option: that gave it.
-
-    Raises:
-        InputError: it exists, as nothing is ever overwritten; or its folder cannot be written to.
-    """
-    path = Path(given)
-    if path.exists():
-        raise InputError(f"{path} exists: name a new one with {option}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}): name another one with {option}"
-        ) from error
-    return path
-
-
-def _raised_by_lightning(error: Exception) -> bool:
-    """Whether Lightning's own code refuses what a command line asked of it.
-
-    `Task` asks it for the length of the training, which some options leave undefined.
-    """
-    modules = [
-        str(each.f_globals["__name__"]) for each, _ in traceback.walk_tb(error.__traceback__)
-    ]
-    ours = [name for name in modules if name.startswith("nlp_rnn")]
-    refused = (
-        bool(ours)
-        and ours[-1].endswith((".cli", "tasks.base"))
-        and modules[-1].startswith("lightning")
-    )
-    return refused and bool(str(error).strip())
-
-
-def _stop(message: str, code: int) -> None:
-    sys.stderr.write(f"{message}\n")
-    raise SystemExit(code)
 
 
 def has_option(args: Sequence[str], *options: str) -> bool:

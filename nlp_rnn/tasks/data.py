@@ -1,6 +1,5 @@
 """What the data of all tasks have in common: splits, a trained vocabulary, a place to resume at."""
 
-import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,12 +11,12 @@ import datasets
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 
-from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.batching import ResumableLoader, fingerprint
 from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.carving import carve_validation
 from nlp_rnn.data.sources import load_splits
 from nlp_rnn.data.streaming import in_memory
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 
 __all__ = ["TaskData"]
 
@@ -30,6 +29,7 @@ class TaskData(LightningDataModule):
         columns: new name to name in the data.
         others: split to another data set for it, or None.
         other_columns: split to the names in its other data set, where they differ.
+        seed: of the order of the training data.
         streaming: read the training data while training.
     """
 
@@ -46,6 +46,7 @@ class TaskData(LightningDataModule):
         columns: dict[str, str],
         others: dict[str, str | None],
         other_columns: Mapping[str, dict[str, str]] = MappingProxyType({}),
+        seed: int,
         streaming: bool = False,
     ) -> None:
         super().__init__()
@@ -53,6 +54,8 @@ class TaskData(LightningDataModule):
         self.columns = columns
         self.others = others
         self.other_columns = other_columns
+        self.seed = seed
+        require(0 <= seed < 2**32, f"seed {seed}", "a number of 32 bits")
         self.streaming = streaming
         self._splits: dict[str, datasets.Dataset] = {}
         self._train_loader: ResumableLoader | None = None
@@ -122,35 +125,28 @@ class TaskData(LightningDataModule):
         Raises:
             InputError: there is no such split.
         """
-        if other := self.others.get(name):
-            loaded = load_splits(other, columns=other_columns, splits=[name])
-            if name not in loaded:
-                loaded = load_splits(other, columns=other_columns)
-            if name not in loaded and len(loaded) > 1:
-                raise InputError(
-                    f"{other} has no {name} split (it has {', '.join(loaded)}): name a file of it"
-                )
-            found = loaded[name] if name in loaded else next(iter(loaded.values()))
-        else:
-            both = ("train", "validation")
-            carved = name in both and not self.others.get("validation")
-            loaded = load_splits(
-                self.dataset,
-                columns=columns,
-                streaming=self.streaming,
-                splits=both if carved else [name],
+        other = self.others.get(name)
+        return _from_own(other, name, other_columns) if other else self._from_main(name, columns)
+
+    def _from_main(self, name: str, columns: dict[str, str]) -> datasets.Dataset:
+        """A split of the data set of all splits; validation may be carved from train."""
+        both = ("train", "validation")
+        carved = name in both and not self.others.get("validation")
+        loaded = load_splits(
+            self.dataset,
+            columns=columns,
+            streaming=self.streaming,
+            splits=both if carved else [name],
+        )
+        if carved:
+            loaded = self.carve(loaded)
+        if name not in loaded:
+            raise InputError(
+                f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one with "
+                f"{self.own_option.format(name)}"
             )
-            if carved:
-                loaded = self.carve(loaded)
-            if name not in loaded:
-                raise InputError(
-                    f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one "
-                    f"with {self.own_option.format(name)}"
-                )
-            found = loaded[name]
-            if self.streaming and name != "train":
-                found = in_memory(found)
-        return found
+        found = loaded[name]
+        return in_memory(found) if self.streaming and name != "train" else found
 
     def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:
         """Take a validation split out of train, where there is none: random blocks."""
@@ -165,7 +161,7 @@ class TaskData(LightningDataModule):
             train: called if these settings are new.
         """
         folder = cache_folder()
-        path = folder / f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:24]}.model"
+        path = folder / f"{fingerprint(*settings)}.model"
         if path.exists():
             return path.read_bytes()
         rank_zero_info(f"training the {what}, once for these data")
@@ -179,3 +175,15 @@ class TaskData(LightningDataModule):
     def _prepare(self) -> None:
         if self.trainer is not None and self.trainer.training:
             self.train_vocabulary()
+
+
+def _from_own(dataset: str, name: str, columns: dict[str, str]) -> datasets.Dataset:
+    """A split of a data set of its own: the one of that name, or all there is."""
+    loaded = load_splits(dataset, columns=columns, splits=[name])
+    if name in loaded:
+        return loaded[name]
+    if len(loaded) > 1:
+        raise InputError(
+            f"{dataset} has no {name} split (it has {', '.join(loaded)}): name a file of it"
+        )
+    return next(iter(load_splits(dataset, columns=columns).values()))  # its columns, too

@@ -1,5 +1,6 @@
 import shutil
 import warnings
+from datetime import timedelta
 
 import pytest
 import torch
@@ -62,6 +63,8 @@ def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_
         ({"save_top_k": 3}, "would overwrite each other"),
         ({"save_top_k": -1, "filename": "best-{epoch}"}, "would overwrite each other"),
         ({"save_weights_only": True}, "averaged weights"),
+        ({"every_n_train_steps": 5}, "score of the validation before"),
+        ({"train_time_interval": timedelta(minutes=1)}, "score of the validation before"),
         ({"mode": "max"}, "val_loss: its minimum is best; add --checkpoint.mode min"),
         ({"monitor": "val_bleu"}, "val_bleu: its maximum is best; add --checkpoint.mode max"),
     ],

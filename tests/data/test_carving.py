@@ -69,6 +69,8 @@ def test_the_end_begins_with_a_document():
     assert carved["train"]["text"][-1] == ""
     assert carved["validation"]["text"][:2] == ["b", "a"]
     assert len(carved["train"]) == 92
+    late = DatasetDict(train=Dataset.from_dict({"text": ["c"] * 98 + [""] * 2}))
+    assert len(carve_end(late, blank="text")["validation"]) == 10  # behind these there is no text
     whole = DatasetDict(train=Dataset.from_dict({"text": ["c"] * 100}))
     assert len(carve_end(whole, blank="text")["validation"]) == 10
     with pytest.raises(InputError, match="10 rows"):

@@ -128,6 +128,46 @@ def test_a_text_file_beside_tables_is_no_data(tmp_path):
     assert sorted(load(tmp_path, {"text": "en"})) == ["README", "train"]
 
 
+def test_json_tables_are_tables_and_notes_of_datasets_are_not(tmp_path):
+    (tmp_path / "README.txt").write_text("notes\n")
+    (tmp_path / "dataset_info.json").write_text("{}")
+    assert load(tmp_path, {"text": "text"})["README"]["text"][:] == ["notes"]
+    (tmp_path / "train.json").write_text(json.dumps([{"text": "a"}]))
+    (tmp_path / "dataset_info.json").unlink()
+    assert load(tmp_path, {"text": "text"})["train"]["text"][:] == ["a"]
+
+
+def test_a_text_file_is_read_whatever_lies_beside_it(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "train.txt").write_text("of the folder\n")
+    (tmp_path / "book.txt").write_text("of the file\n")
+    assert load(tmp_path / "book.txt", {"text": "text"})["train"]["text"][:] == ["of the file"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_cells_are_text_as_they_are_written(tmp_path, ending):
+    tab = "\t" if ending == "tsv" else ","
+    for name, rows in (("train", [("a", "01"), ("1.10", "02")]), ("test", [("true", "")])):
+        lines = [tab.join(row) for row in [("text", "label"), *rows]]
+        (tmp_path / f"{name}.{ending}").write_text("\n".join(lines) + "\n")
+    columns = {"text": "text", "label": "label"}
+    splits = load(tmp_path, columns)
+    assert splits["train"]["label"][:] == ["01", "02"]
+    assert splits["train"]["text"][:] == ["a", "1.10"]
+    assert splits["test"]["text"][:] == ["true"]
+    alone = load(tmp_path / f"train.{ending}", columns)
+    assert alone["train"]["label"][:] == ["01", "02"]
+
+
+def test_only_wanted_files_are_read(tmp_path):
+    for name, text in (("train.en", "a\nb\n"), ("train.de", "A\n"), ("test.en", "c\n")):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "test.de").write_text("C\n")
+    with pytest.raises(InputError, match="as many lines"):
+        load(tmp_path)
+    assert list(load(tmp_path, splits=["test"])) == ["test"]
+
+
 def test_only_wanted_splits_need_the_columns(tmp_path):
     (tmp_path / "train.csv").write_text(CONTENTS["csv"])
     (tmp_path / "test.csv").write_text("en\na cat\n")
@@ -220,7 +260,17 @@ def test_equal_columns_are_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["./absent", "/absent", "~/absent", "absent.csv", "absent.txt", "a/b/c", "a b"]
+    "name",
+    [
+        "./absent",
+        "/absent",
+        "~/absent",
+        "~nobody_here/a",
+        "absent.csv",
+        "absent.txt",
+        "a/b/c",
+        "a b",
+    ],
 )
 def test_what_looks_like_a_path_is_not_asked_of_the_hub(name, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", None)

@@ -181,11 +181,23 @@ def train(loader, state, steps, epochs=2):
     return seen, loader.state_dict()
 
 
+def test_damage_further_on_is_one_line(batches):
+    def rows():
+        yield from pairs(50)
+        raise RuntimeError("JSON parse error: missing a brace\nin row 51")
+
+    damaged = IterableDataset.from_generator(rows)
+    with pytest.raises(InputError, match=r"behind row \d+: JSON parse error: missing a brace$"):
+        list(batches(damaged))
+    with pytest.raises(InputError, match=r"behind row \d+"):
+        in_memory(damaged)
+
+
 class TestStreamLoader:
     def test_resumes_exactly_after_every_step(self, batches):
         whole, end = train(StreamLoader(batches(), collate_fn=list), None, -1)
         assert whole == numbers(batches(), 0) + numbers(batches(), 1)
-        assert end == {"epoch": 2, "position": 0, "length": None}
+        assert (end["epoch"], end["position"]) == (2, 0)
         for steps in range(1, len(whole)):
             before, state = train(StreamLoader(batches(), collate_fn=list), None, steps)
             after, _ = train(StreamLoader(batches(), collate_fn=list), state, -1)
@@ -195,7 +207,7 @@ class TestStreamLoader:
         whole, _ = train(StreamLoader(batches(), collate_fn=list), None, -1)
         loader = StreamLoader(batches(), collate_fn=list, num_workers=2)
         before, state = train(loader, None, 5)
-        assert state == {"epoch": 0, "position": 5, "length": None}
+        assert (state["epoch"], state["position"]) == (0, 5)
         after, _ = train(StreamLoader(batches(), collate_fn=list, num_workers=1), state, -1)
         assert before + after == whole
 
@@ -203,6 +215,14 @@ class TestStreamLoader:
         loader = StreamLoader(batches(), collate_fn=list)
         next(iter(loader))
         assert [[row["row"] for row in batch] for batch in loader] == numbers(batches())
+
+    @pytest.mark.parametrize(
+        "settings", [{"seed": 4}, {"buffer_size": 31}, {"max_length": 90}, {"tokens_per_batch": 99}]
+    )
+    def test_goes_on_with_the_same_batches_only(self, batches, settings):
+        _, state = train(StreamLoader(batches(), collate_fn=list), None, 5)
+        with pytest.raises(InputError, match="cut into other batches"):
+            train(StreamLoader(batches(**settings), collate_fn=list), state, 1)
 
     def test_has_no_length(self, batches):
         with pytest.raises(TypeError):

@@ -86,6 +86,13 @@ def test_a_list_that_is_none_is_named(tmp_path, text, message):
         WordVocabulary.from_file(path)
 
 
+def test_capitals_that_lower_case_would_never_find_are_refused(tmp_path):
+    (tmp_path / "words.txt").write_text("the\nI\n")
+    assert WordVocabulary.from_file(tmp_path / "words.txt").vocab_size == 6
+    with pytest.raises(InputError, match="line 2: 'I' would never be found"):
+        WordVocabulary.from_file(tmp_path / "words.txt", lowercase=True)
+
+
 def test_a_missing_list_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no list of words at .*one word a line"):
         WordVocabulary.from_file(tmp_path / "words.txt")

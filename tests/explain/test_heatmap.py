@@ -18,11 +18,10 @@ SHORT = alignment(["▁old", "▁cat", "s", "</s>"], ["▁alte", "▁Katzen", "<
 
 
 def test_pieces_name_the_rows_and_columns():
-    figure = attention_figure(SHORT, title="old cats")
+    figure = attention_figure(SHORT)
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["_old", "_cat", "s", "</s>"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["_alte", "_Katzen", "</s>"]
-    assert axes.get_title() == "old cats"
     drawn = torch.as_tensor(axes.images[0].get_array())
     torch.testing.assert_close(drawn, SHORT.weights)
     assert axes.images[0].get_clim() == (0.0, 1.0)

@@ -105,6 +105,7 @@ def test_log_probabilities_of_labels_that_exclude_each_other_sum_to_one():
         ({"labels": ["a"]}, "at least two labels"),
         ({"labels": ["a", "b", "a"]}, "each once"),
         ({"labels": ["a"], "multi_label": True}, "at least two labels"),
+        ({"labels": ["a", "b|c"], "multi_label": True}, "none may hold"),
         ({"head_dropout": 1.0}, "head_dropout 1.0 is out of range"),
         ({"directions": "sideways"}, "sideways"),
         ({"hidden_size": 0}, "hidden_size 0"),

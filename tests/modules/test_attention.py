@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from nlp_rnn.modules.attention import Attention
+from nlp_rnn.modules.attention import HEADS, Attention
 
 KINDS = ["dot", "general", "additive", "multi_head"]
-N, Q, S, D, HEADS = 3, 4, 6, 8, 4
+N, Q, S, D = 3, 4, 6, 8
 LENGTHS = torch.tensor([S, 1, 4])
 MASK = torch.arange(S) < LENGTHS.unsqueeze(1)
 all_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -14,8 +14,7 @@ all_kinds = pytest.mark.parametrize("kind", KINDS)
 
 def build(kind, query_size=D):
     torch.manual_seed(0)
-    attention = Attention(kind=kind, query_size=query_size, memory_size=D, num_heads=HEADS)
-    return attention.double()
+    return Attention(kind=kind, query_size=query_size, memory_size=D).double()
 
 
 def draw(size=D, steps=Q):
@@ -140,17 +139,17 @@ def test_follows_device_and_dtype(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "query_size", "num_heads", "message"),
+    ("kind", "memory_size", "message"),
     [
-        ("none", 8, 4, "leave the module out"),
-        ("dot", 5, 4, "5 and 8"),
-        ("multi_head", 8, 3, "3 attention heads do not divide 8"),
-        ("generel", 8, 4, "generel"),
+        ("none", 5, "leave the module out"),
+        ("dot", 8, "5 and 8"),
+        ("multi_head", 6, "4 attention heads do not divide 6"),
+        ("generel", 5, "generel"),
     ],
 )
-def test_what_does_not_fit_is_refused(kind, query_size, num_heads, message):
+def test_what_does_not_fit_is_refused(kind, memory_size, message):
     with pytest.raises(ValueError, match=message):
-        Attention(kind=kind, query_size=query_size, memory_size=8, num_heads=num_heads)
+        Attention(kind=kind, query_size=5, memory_size=memory_size)
 
 
 @all_kinds

@@ -182,13 +182,6 @@ def test_a_stack_is_one_layer_on_another(cell):
     torch.testing.assert_close(rnn(inputs)[0], upper)
 
 
-def test_no_layers_are_the_identity():
-    rnn, inputs = RNN(input_size=E, hidden_size=H, num_layers=0), torch.randn(N, T, E)
-    outputs, (state,) = rnn(inputs)
-    assert outputs is inputs
-    assert state.shape == (N, 0, H)
-
-
 def test_dropout_lies_between_the_layers_and_rests_in_eval():
     inputs = sequences()
     single = build(dropout=0.9)

@@ -7,7 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import torch.nn.functional as F
+from jsonargparse.typing import NonNegativeInt
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -15,17 +15,18 @@ from rich.table import Table
 from torch import Tensor
 
 from nlp_rnn.checkpoint import open_checkpoint
+from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
 from nlp_rnn.explain.fonts import save_figure
 from nlp_rnn.explain.labels import MOST_LABELS, confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
-from nlp_rnn.label_metrics import label_scores
+from nlp_rnn.label_metrics import label_nats, label_scores
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.transfer import SHARED_ARGUMENTS
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
-from nlp_rnn.tasks.cli import TaskCLI, has_option, new_path
+from nlp_rnn.tasks.cli import TaskCLI, has_option
 
 __all__ = ["ClassifyCLI"]
 
@@ -82,7 +83,10 @@ class ClassifyCLI(TaskCLI):
             help="new folder for pictures of the confusion matrix and of the reliability",
         )
         parsers["test"].add_argument(
-            "--top_losses", type=int, default=0, help="show this many of the texts that cost most"
+            "--top_losses",
+            type=NonNegativeInt,
+            default=0,
+            help="show this many of the texts that cost most",
         )
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
@@ -106,20 +110,9 @@ class ClassifyCLI(TaskCLI):
             model.pretrained = model.pretrained_backward = model.vectors = None
             self.config.fit.data.pretrained = None
 
-    def before_fit(self) -> None:
-        """Going on from a checkpoint takes its vocabulary and baseline."""
-        if path := self.config.fit.get("ckpt_path"):
-            checkpoint = open_checkpoint(path, task=self.model.name)
-            self.datamodule.load_state_dict(checkpoint[ClassificationData.__qualname__])
-
-    @rank_zero_only
-    def after_fit(self) -> None:
-        """Score and show the best checkpoint as a user of it would."""
-        callback: Any = self.trainer.checkpoint_callback
-        best = getattr(callback, "best_model_path", "")
-        if not best:
-            return
-        classifier = TextClassifier.from_checkpoint(best)
+    def show(self, best: str) -> None:
+        device = self.trainer.strategy.root_device
+        classifier = TextClassifier.from_checkpoint(best, device=device)
         texts = self.datamodule.labelled("validation")["text"][:]
         targets = self.datamodule.targets("validation")
         logits = classifier.logits(texts)
@@ -131,12 +124,10 @@ class ClassifyCLI(TaskCLI):
         if folder.name == "checkpoints":  # of a log folder, and no folder of the user's
             folder = folder.parent
         _draw(folder, seen, classifier.labels, classifier.temperature)
-        console = Console()
-        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def test(self, **kwargs: Any) -> None:
         plots = self.config.test.plots
-        folder = new_path(plots, "--plots") if plots else None
+        folder = new_path(Path(plots), "--plots") if plots else None
         super().test(**kwargs)
         evaluation = self.model.evaluation
         if evaluation is None or not self.trainer.is_global_zero:
@@ -203,7 +194,7 @@ class ClassifyCLI(TaskCLI):
     ) -> None:
         """A few texts over the length of the split, those with a negation first."""
         negated = [row for row, text in enumerate(texts) if _NEGATION.search(text)]
-        other = [row for row in range(len(texts)) if row not in set(negated)]
+        other = sorted({*range(len(texts))} - {*negated})
         chosen = [
             row
             for rows, count in ((negated, 4), (other, 3))
@@ -221,10 +212,7 @@ class ClassifyCLI(TaskCLI):
 
     def _print_top_losses(self, evaluation: Evaluation, count: int) -> None:
         scores, targets = evaluation.logits / self.model.temperature, evaluation.targets
-        if targets.dim() == 1:
-            cost = F.cross_entropy(scores, targets, reduction="none")
-        else:
-            cost = F.binary_cross_entropy_with_logits(scores, targets, reduction="none").sum(1)
+        cost = label_nats(scores, targets)
         texts = self._texts("test", evaluation)
         numbers = self.datamodule.labelled("test")["row"][:]
         table = Table(title=f"The {min(count, len(texts))} texts that cost most")

@@ -165,6 +165,7 @@ class ClassificationData(TaskData):
                 split: {"text": each.text or text, "label": each.label or label}
                 for split, each in own.items()
             },
+            seed=seed,
         )
         require(batch_size >= 1, f"batch_size {batch_size}", "1 or more")
         require(max_length >= 1, f"max_length {max_length}", "1 or more")
@@ -187,7 +188,6 @@ class ClassificationData(TaskData):
         self.tokens_per_batch = tokens_per_batch
         self.max_length = max_length
         self.balanced = balanced
-        self.seed = seed
         self.vocabulary: Vocabulary
         self.baseline: Baseline
         self._labelled: dict[str, datasets.Dataset] = {}
@@ -240,19 +240,17 @@ class ClassificationData(TaskData):
             )
         order = self._balanced_rows(targets) if self.balanced else list(range(len(ids)))
         rank, world_size = self.ranks
-        return ResumableLoader(
-            order,
-            batch_sampler=TokenBatches(
-                [len(ids[row]) for row in order],
-                tokens_per_batch=self.tokens_per_batch,
-                max_sentences=self.batch_size,
-                shuffle=True,
-                seed=self.seed,
-                rank=rank,
-                world_size=world_size,
-            ),
-            collate_fn=partial(self._batch, texts, ids, targets),
+        batches = TokenBatches(
+            [len(ids[row]) for row in order],
+            tokens_per_batch=self.tokens_per_batch,
+            max_sentences=self.batch_size,
+            shuffle=True,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
         )
+        collate = partial(self._batch, batches, texts, ids, targets)
+        return ResumableLoader(order, batch_sampler=batches, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Texts]:
         return self._eval_loader(self.labelled("validation")["text"][:], self.targets("validation"))
@@ -275,30 +273,24 @@ class ClassificationData(TaskData):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._trained_on = state_dict["dataset"]
         self.vocabulary = open_vocabulary(state_dict["vocabulary"])
+        if self.trainer is not None and self.trainer.training and hasattr(self, "baseline"):
+            return  # that of the texts trained on now, which may be others
+        self._trained_on = state_dict["dataset"]
         self.baseline = Baseline.from_state(state_dict["baseline"])
 
     def train_vocabulary(self) -> None:
         """Also looks at all labels and trains the baseline, which may take minutes."""
-        if hasattr(self, "vocabulary"):
+        if hasattr(self, "vocabulary") and self.dataset == self._trained_on:
             return
         train, validation = self.labelled("train"), self.labelled("validation")
         if not self.labels.multi_label and int(self.class_counts().count_nonzero()) < 2:
             (only,) = {self.labels.names[each] for each in train["targets"][:]}
             raise InputError(f"all training texts are {only!r}: there is nothing to tell apart")
+        self._trained_on = self.dataset
         self.warn_of_known_texts("validation")
-        if self.pretrained:
-            checkpoint = open_checkpoint(self.pretrained, task="language_model")
-            self.vocabulary = open_vocabulary(checkpoint["LanguageModelData"]["vocabulary"])
-        elif self.words:
-            self.vocabulary = self._given_words(self.words)
-        else:
-            settings = (self.vocab_size, self.tokenizer, self.lowercase, 1)
-            trained = self.cached(
-                "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
-            )
-            self.vocabulary = open_vocabulary(trained)
+        if not hasattr(self, "vocabulary"):
+            self.vocabulary = self._new_vocabulary(train)
         prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 1")
         saved = self.cached("TF-IDF baseline", *prints, train=self._train_baseline)
         self.baseline = Baseline.from_state(torch.load(io.BytesIO(saved), weights_only=True))
@@ -315,6 +307,18 @@ class ClassificationData(TaskData):
         if count := sum(text in known for text in texts):
             rank_zero_info(f"warning: {count} of {len(texts)} {name} texts are in train, too")
 
+    def _new_vocabulary(self, train: datasets.Dataset) -> Vocabulary:
+        if self.pretrained:
+            checkpoint = open_checkpoint(self.pretrained, task="language_model")
+            return open_vocabulary(checkpoint["LanguageModelData"]["vocabulary"])
+        if self.words:
+            return self._given_words(self.words)
+        settings = (self.vocab_size, self.tokenizer, self.lowercase, 1)
+        trained = self.cached(
+            "vocabulary", train._fingerprint, *settings, train=lambda: self._train(train)
+        )
+        return open_vocabulary(trained)
+
     def _given_words(self, path: str) -> WordVocabulary:
         found = WordVocabulary.from_file(path, lowercase=self.lowercase)
         if self.tokenizer != "word" or found.vocab_size != self.vocab_size:
@@ -325,14 +329,13 @@ class ClassificationData(TaskData):
         return found
 
     def _train(self, train: datasets.Dataset) -> bytes:
-        texts = train["text"][:]
+        texts, size = train["text"][:], self.vocab_size
         if self.tokenizer == "word":
-            return WordVocabulary.train(
-                texts, vocab_size=self.vocab_size, lowercase=self.lowercase
-            ).to_bytes()
+            words = WordVocabulary.train(texts, vocab_size=size, lowercase=self.lowercase)
+            return words.to_bytes()
         return Tokenizer.train(
             texts,
-            vocab_size=self.vocab_size,
+            vocab_size=size,
             model_type=self.tokenizer,
             normalization="nmt_nfkc_cf" if self.lowercase else "nmt_nfkc",
         ).to_bytes()
@@ -384,17 +387,21 @@ class ClassificationData(TaskData):
         )
 
     def _batch(
-        self, texts: list[str], ids: list[list[int]], targets: Tensor, rows: list[int]
+        self,
+        batches: TokenBatches,
+        texts: list[str],
+        ids: list[list[int]],
+        targets: Tensor,
+        rows: list[int],
     ) -> Batch:
         """Texts to train on; with subword sampling every epoch spells them anew."""
         chosen = [ids[row] for row in rows]
-        if self.subword_sampling and self._train_loader is not None:
+        if self.subword_sampling:
             assert isinstance(self.vocabulary, Tokenizer)  # as `make_train_loader` has seen to
-            epoch = self._train_loader.batch_sampler.epoch
             sampled = self.vocabulary.sample_batch(
                 [texts[row] for row in rows],
                 alpha=self.subword_sampling,
-                seed=hash((self.seed, epoch, rows[0])),  # of integers: the same everywhere
+                seed=batches.sampling_seed(rows[0]),
             )
             chosen = [[*tokens[: self.max_length - 1], EOS] for tokens in sampled]
         tokens, lengths = pad(chosen)

@@ -54,8 +54,7 @@ class LabelLoss:
             some = counts.clamp_min(1)
             if multi_label:
                 return (rows - counts).clamp_min(1) / some
-            # A label that no text has gets none of the smoothed probability either.
-            return (rows / (len(counts) * some)).where(counts > 0, 0.0)
+            return rows / (len(counts) * some)
         if len(self.class_weights) != len(counts):
             raise InputError(
                 f"loss.class_weights has {len(self.class_weights)} weights for {len(counts)} "
@@ -67,8 +66,10 @@ class LabelLoss:
         """Of labels that exclude each other: logits (N, C) and classes (N,) -> nats (N,)."""
         scores = scores.float()
         nats = F.cross_entropy(
-            scores, targets, weights, label_smoothing=self.label_smoothing, reduction="none"
+            scores, targets, label_smoothing=self.label_smoothing, reduction="none"
         )
+        if weights is not None:  # of the text, not of the labels that smoothing spreads it over
+            nats = nats * weights[targets]
         if not self.focal_gamma:
             return nats
         chosen = scores.softmax(1).gather(1, targets.unsqueeze(1)).squeeze(1)
@@ -78,9 +79,9 @@ class LabelLoss:
         """Of labels on their own: logits and which fit, both (N, C) -> mean nats a label (N,)."""
         scores = scores.float()
         smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
-        nats = F.binary_cross_entropy_with_logits(
-            scores, smooth, pos_weight=weights, reduction="none"
-        )
+        nats = F.binary_cross_entropy_with_logits(scores, smooth, reduction="none")
+        if weights is not None:
+            nats = nats * weights.where(targets > 0, 1.0)
         if self.focal_gamma:
             right = torch.where(targets > 0, scores.sigmoid(), (-scores).sigmoid())
             nats = nats * _rest(right) ** self.focal_gamma

@@ -3,18 +3,20 @@
 N batch, C classes.
 """
 
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.vectors import load_vectors
 from nlp_rnn.data.words import WordVocabulary
-from nlp_rnn.errors import InputError, require
+from nlp_rnn.errors import InputError, TruncationWarning, require
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.networks import build_network, unreadable
 from nlp_rnn.label_metrics import LabelScores, best_temperature, label_scores
@@ -183,11 +185,8 @@ class ClassificationTask(Task):
             nats = adversarial_nats(read, embeddings, self.adversarial_norm)
         else:
             nats = read()
-        # Each rank holds a slice of the global batch; gradients are averaged over ranks.
-        count = torch.tensor(float(len(nats)), device=nats.device)
-        everywhere = self.trainer.strategy.reduce(count, reduce_op="sum")
         self.log("train_loss", nats.detach().mean(), prog_bar=True, batch_size=len(nats))
-        return nats.sum() * self.trainer.world_size / everywhere
+        return self.mean_over_ranks(nats.sum(), torch.tensor(len(nats), device=nats.device))
 
     def validation_step(self, batch: Texts, batch_idx: int) -> None:
         self._read(batch)
@@ -199,7 +198,8 @@ class ClassificationTask(Task):
         self, batch: Texts, batch_idx: int
     ) -> list[tuple[int, str, str, dict[str, float]]]:
         """Row number, text, label and the probability of every label."""
-        found = self.classifier(batch.texts)
+        with _warnings_of_rows(batch.rows):
+            found = self.classifier(batch.texts)
         return [
             (row, text, each.label, each.probabilities)
             for row, text, each in zip(batch.rows, batch.texts, found)
@@ -284,16 +284,14 @@ class ClassificationTask(Task):
 
     def _read(self, batch: Texts) -> None:
         assert batch.targets is not None
-        self._seen.append((batch.rows, self.classifier.logits(batch.texts), batch.targets.cpu()))
+        with _warnings_of_rows(batch.rows):
+            logits = self.classifier.logits(batch.texts)
+        self._seen.append((batch.rows, logits, batch.targets.cpu()))
 
     def _gathered(self) -> tuple[list[int], Tensor, Tensor]:
         """Row numbers, logits and targets of all processes, in the order of the data."""
-        seen = self._seen
+        seen = self.of_all_ranks(self._seen)
         self._seen = []
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, seen)
-            seen = sum(parts, [])
         chosen, logits, targets = zip(*seen)
         rows = torch.tensor(sum(chosen, []))
         order = rows.argsort()
@@ -309,3 +307,16 @@ class ClassificationTask(Task):
                 f"epoch {self.current_epoch}: validation accuracy {100 * scores.accuracy:.2f}%, "
                 f"macro F1 {100 * scores.macro_f1:.2f}, loss {scores.loss:.4f}"
             )
+
+
+@contextmanager
+def _warnings_of_rows(rows: Sequence[int]) -> Iterator[None]:
+    """Name texts that were cut by their place in the split, not in the batch."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TruncationWarning)
+        yield
+    for each in caught:
+        cut = each.message
+        if isinstance(cut, TruncationWarning):
+            cut = TruncationWarning(rows[cut.index], cut.tokens, cut.limit)
+        warnings.warn(cut, each.category, stacklevel=2)

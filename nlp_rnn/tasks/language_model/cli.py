@@ -63,13 +63,8 @@ class LanguageModelCLI(TaskCLI):
             help="new file: a natural log-probability for each unit of the test split, in order",
         )
 
-    @rank_zero_only
-    def after_fit(self) -> None:
-        """Score and show the best checkpoint."""
+    def show(self, best: str) -> None:
         callback: Any = self.trainer.checkpoint_callback
-        best = getattr(callback, "best_model_path", "")
-        if not best:
-            return
         generator = TextGenerator.from_checkpoint(best)
         console = Console()
         console.rule("a paragraph by the best checkpoint")
@@ -81,7 +76,6 @@ class LanguageModelCLI(TaskCLI):
         elif callback.monitor:
             best_score = f"best {callback.monitor}: {float(callback.best_model_score):.4g}"
             console.print(best_score, highlight=False)
-        console.print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def predict(self, **kwargs: Any) -> None:
         """Write the log-probability of every unit of the test split, in order."""
@@ -108,7 +102,8 @@ class LanguageModelCLI(TaskCLI):
         units = "words" if isinstance(data.vocabulary, WordVocabulary) else "subwords"
         settings = [
             f"streams of text, state carried: {data.eval_batch_size}",
-            f"vocabulary of {data.vocabulary.vocab_size:,} {units}",
+            f"vocabulary of {data.vocabulary.vocab_size:,} {units}, "
+            f"{data.unknown(split):,} of {data.tokens(split):,} tokens unknown to it",
             f"softmax in {model.softmax_precision}",
         ]
         cache, dynamic = model.cache, model.dynamic

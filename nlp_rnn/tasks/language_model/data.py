@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from nlp_rnn.data.batching import ResumableLoader
 from nlp_rnn.data.carving import carve_end
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
-from nlp_rnn.data.tokenizer import EOS, Tokenizer
+from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
 from nlp_rnn.errors import InputError
 from nlp_rnn.evaluation import TextSize
@@ -78,6 +78,7 @@ class LanguageModelData(TaskData):
             dataset=dataset,
             columns={"text": column},
             others={"validation": validation, "test": test},
+            seed=seed,
         )
         self.column = column
         self.validation = validation
@@ -93,7 +94,6 @@ class LanguageModelData(TaskData):
         self.window = window
         self.eval_batch_size = eval_batch_size
         self.eval_window = eval_window
-        self.seed = seed
         self.vocabulary: Vocabulary
         self._encoded: dict[str, datasets.Dataset] = {}
 
@@ -124,6 +124,11 @@ class LanguageModelData(TaskData):
         return {**super().state_dict(), "vocabulary": self.vocabulary.to_bytes()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["direction"] != self.direction:
+            raise InputError(
+                f"--data.direction {self.direction}, but the model reads "
+                f"{state_dict['direction']}: leave it out"
+            )
         super().load_state_dict(state_dict)
         self.vocabulary = open_vocabulary(state_dict["vocabulary"])
 
@@ -152,6 +157,10 @@ class LanguageModelData(TaskData):
         """How many tokens of a split are predicted, the end marks included."""
         return len(self._column(name))
 
+    def unknown(self, name: str) -> int:
+        """How many of these tokens stand for what the vocabulary cannot spell."""
+        return int((self.ids(name) == UNK).sum())
+
     def size(self, name: str) -> TextSize:
         """How large the raw text of a split is."""
         units = self.encoded(name)
@@ -164,6 +173,11 @@ class LanguageModelData(TaskData):
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = _units(train["text"][:], self.unit)
         if self.tokenizer == "word":
+            if self.byte_fallback or self.whole_words:
+                raise InputError(
+                    "byte_fallback and whole_words are for SentencePiece: leave them out, or give "
+                    "--data.tokenizer unigram or bpe"
+                )
             return WordVocabulary.train(
                 texts, vocab_size=self.vocab_size, lowercase=self.lowercase
             ).to_bytes()
@@ -187,6 +201,9 @@ class LanguageModelData(TaskData):
         rows = self.split(name)
         if self.unit == "document":
             rows = datasets.Dataset.from_dict({"text": [*_units(rows["text"][:], self.unit)]})
+        if not any(text.strip() for text in rows["text"][:]):
+            dataset = self.others.get(name) or self.dataset
+            raise InputError(f"{dataset}, {name}: there is no text in it")
         encoded = rows.map(
             _encode,
             batched=True,
@@ -194,8 +211,6 @@ class LanguageModelData(TaskData):
             fn_kwargs={"vocabulary": self.vocabulary},
             desc=f"tokenizing {name}",
         )
-        if not any(length > 1 for length in encoded["words"][:]):
-            raise InputError(f"{self.dataset}, {name}: there is no text in it")
         self._encoded[name] = encoded
         return encoded
 

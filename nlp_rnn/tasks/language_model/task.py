@@ -79,7 +79,7 @@ class LanguageModelTask(Task):
         self.results: dict[str, float] = {}
         self._state: State = ()
         self._reader: Reader | None = None
-        self._nats = torch.zeros(())
+        self._nats = 0.0
         self._tokens = 0
 
     @property
@@ -115,11 +115,8 @@ class LanguageModelTask(Task):
         real = batch.following != PAD
         with head_precision(outputs, self.bf16_head):
             nats = self.network.negative_log_likelihood(dropped[real], batch.following[real])
-        # Each rank holds some of the streams; gradients are averaged over ranks, so the sum over
-        # the global batch needs the number of ranks as a factor.
         tokens = real.sum()
-        everywhere = self.trainer.strategy.reduce(tokens.float(), reduce_op="sum")
-        loss = nats.sum() * self.trainer.world_size / everywhere
+        loss = self.mean_over_ranks(nats.sum(), tokens)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=int(tokens))
         if self.activation_regularization:
             loss = loss + self.activation_regularization * dropped.float().square().mean()
@@ -129,8 +126,10 @@ class LanguageModelTask(Task):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        # A checkpoint is read before the network goes to its device.
-        self._state = tuple(part.to(self.device) for part in self._state)
+        # A checkpoint is read before the network goes to its device. Autocast may leave a state in
+        # bf16, which a training without it cannot go on from.
+        dtype = torch.float32 if self.trainer.precision == "32-true" else None
+        self._state = tuple(part.to(self.device, dtype) for part in self._state)
 
     def on_validation_epoch_start(self) -> None:
         if self.trainer.state.fn == "fit":
@@ -163,8 +162,7 @@ class LanguageModelTask(Task):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        carried = checkpoint.get("carried_state", [])
-        self._state = tuple(part[rank::world_size] for part in carried)
+        self._state = tuple(part[rank::world_size] for part in checkpoint["carried_state"])
 
     def _gathered(self, part: Tensor) -> Tensor:
         """The state of all streams, in their order, on every rank."""
@@ -179,21 +177,19 @@ class LanguageModelTask(Task):
 
     def _begin(self, cache: NeuralCache, dynamic: DynamicEvaluation) -> None:
         self._reader = Reader(self.network, cache=cache, dynamic=dynamic, bf16_head=self.bf16_head)
-        self._nats = torch.zeros((), dtype=torch.float64)
+        self._nats = 0.0
         self._tokens = 0
 
     def _read(self, batch: Window) -> None:
         assert self._reader is not None
-        self._nats += self._reader(batch).double().sum().cpu()
+        self._nats += self._reader(batch).cpu().double().sum().item()  # some devices know no double
         self._tokens += int((batch.following != PAD).sum())
 
     def _end(self, prefix: str, split: str) -> None:
         assert self._reader is not None
         self._reader.restore()
         self._reader = None
-        reduce = self.trainer.strategy.reduce
-        nats = float(reduce(self._nats.to(self.device), reduce_op="sum"))
-        tokens = int(reduce(torch.tensor(self._tokens, device=self.device), reduce_op="sum"))
+        nats, tokens = map(sum, zip(*self.of_all_ranks([(self._nats, self._tokens)])))
         # Where a limit leaves part of the text unread, its words are taken to be like the others.
         whole = self.data.tokens(split)
         self.results = perplexities(nats / tokens * whole, whole, self.data.size(split))

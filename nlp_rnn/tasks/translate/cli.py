@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -59,15 +58,10 @@ class TranslateCLI(TaskCLI):
             help="new file, a line per row in order; .jsonl adds the source and the score",
         )
 
-    @rank_zero_only
-    def after_fit(self) -> None:
-        """Score and show the best checkpoint as a user of it would."""
-        callback = self.trainer.checkpoint_callback
-        best = getattr(callback, "best_model_path", "")
-        if not best:
-            return
+    def show(self, best: str) -> None:
         rows = self.datamodule.split("validation")
-        translator = Translator.from_checkpoint(best)
+        device = self.trainer.strategy.root_device
+        translator = Translator.from_checkpoint(best, device=device)
         found = [
             each[0].text for each in translator.translate(rows["source"][:], self.model.search)
         ]
@@ -81,16 +75,11 @@ class TranslateCLI(TaskCLI):
             texts = (rows[index]["source"], found[index], rows[index]["target"])
             table.add_row(*map(escape, texts))
         Console().print(table)
-        Console().print(f"best checkpoint: {best}", soft_wrap=True, highlight=False, markup=False)
 
     def predict(self, **kwargs: Any) -> None:
         """Write a translation per row of the test split, in order."""
         output = self.new_output()
-        predictions = self.predicted(**kwargs)
-        if self.trainer.world_size > 1:
-            gathered: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(gathered, predictions)
-            predictions = sum(gathered, [])
+        predictions = self.model.of_all_ranks(self.predicted(**kwargs))
         if self.trainer.is_global_zero:
             write_predictions(
                 output, sorted(set(predictions)), self.datamodule.split("test")["source"][:]

@@ -3,7 +3,8 @@
 N batch, S source length, T target length.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import datasets
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nlp_rnn.data.batching import ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.subwords import check_sampling
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
@@ -61,7 +62,7 @@ class TranslationData(TaskData):
         tokenizer: SentencePiece's model type.
         subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
-        tokens_per_batch: target tokens of an update, over all processes.
+        tokens_per_batch: target tokens of a batch, over all processes.
         max_length: training pairs with more tokens on a side are left out, and counted.
         eval_batch_size: target tokens of a batch in validation and test.
         num_workers: processes that prepare batches; 0 is best on small machines.
@@ -103,6 +104,7 @@ class TranslationData(TaskData):
             dataset=dataset,
             columns={"source": source, "target": target},
             others={"validation": validation, "test": test},
+            seed=seed,
             streaming=streaming,
         )
         for name, value in (
@@ -126,7 +128,6 @@ class TranslationData(TaskData):
         self.max_length = max_length
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
-        self.seed = seed
         self.buffer_size = buffer_size
         self.tokenizer_sample = tokenizer_sample
         self.source_tokenizer: Tokenizer
@@ -237,10 +238,11 @@ class TranslationData(TaskData):
 
     def _train_rows_loader(self) -> ResumableLoader:
         rows = self._tokenized("train")
+        batches = self._batches(rows, self.tokens_per_batch, shuffle=True)
         return ResumableLoader(
             rows,
-            batch_sampler=self._batches(rows, self.tokens_per_batch, shuffle=True),
-            collate_fn=self._collate_sampled,
+            batch_sampler=batches,
+            collate_fn=self._collate_train(batches),
             num_workers=self.num_workers,
         )
 
@@ -261,7 +263,7 @@ class TranslationData(TaskData):
         limited = self.trainer is not None and isinstance(self.trainer.limit_train_batches, int)
         return StreamLoader(
             batches,
-            collate_fn=self._collate_sampled,
+            collate_fn=self._collate_train(batches),
             num_workers=self.num_workers,
             ahead=0 if limited else 1,
         )
@@ -269,35 +271,40 @@ class TranslationData(TaskData):
     def _eval_loader(self, name: str) -> DataLoader[Row]:
         rows = self._tokenized(name)
         batches = self._batches(rows, self.eval_batch_size, shuffle=False)
-        return DataLoader(rows, batch_sampler=batches, collate_fn=self._collate)
+        return DataLoader(rows, batch_sampler=batches, collate_fn=_collate)
 
-    def _collate(self, rows: list[Row]) -> Batch:
-        source, lengths = pad([[*row["source_ids"], EOS] for row in rows])
-        # Padded without the begin token, so that the decoder's T is what `TokenBatches` counted.
-        following, _ = pad([[*row["target_ids"], EOS] for row in rows])
-        target = F.pad(following, (1, 0), value=BOS)
-        return Batch(
-            source,
-            lengths,
-            target,
-            [row["source"] for row in rows],
-            [row["target"] for row in rows],
-            [row["row"] for row in rows],
-        )
+    def _collate_train(self, batches: EpochBatches) -> Callable[[list[Row]], Batch]:
+        """Makes rows to batches, in any process."""
+        if not self.subword_sampling:
+            return _collate
+        tokenizers = {"source": self.source_tokenizer, "target": self.target_tokenizer}
+        return partial(_collate_sampled, batches, tokenizers, self.subword_sampling)
 
-    def _collate_sampled(self, rows: list[Row]) -> Batch:
-        """A training batch; with subword sampling every epoch spells its texts anew."""
-        if self.subword_sampling and self._train_loader is not None:
-            epoch = self._train_loader.batch_sampler.epoch
-            seed = hash((self.seed, epoch, rows[0]["row"]))  # of integers: the same everywhere
-            for side, tokenizer in (
-                ("source", self.source_tokenizer),
-                ("target", self.target_tokenizer),
-            ):
-                texts = [row[side] for row in rows]
-                sampled = tokenizer.sample_batch(texts, alpha=self.subword_sampling, seed=seed)
-                rows = [{**row, f"{side}_ids": ids} for row, ids in zip(rows, sampled)]
-        return self._collate(rows)
+
+def _collate(rows: list[Row]) -> Batch:
+    source, lengths = pad([[*row["source_ids"], EOS] for row in rows])
+    # Padded without the begin token, so that the decoder's T is what `TokenBatches` counted.
+    following, _ = pad([[*row["target_ids"], EOS] for row in rows])
+    target = F.pad(following, (1, 0), value=BOS)
+    return Batch(
+        source,
+        lengths,
+        target,
+        [row["source"] for row in rows],
+        [row["target"] for row in rows],
+        [row["row"] for row in rows],
+    )
+
+
+def _collate_sampled(
+    batches: EpochBatches, tokenizers: dict[str, Tokenizer], alpha: float, rows: list[Row]
+) -> Batch:
+    """A training batch whose texts every epoch spells anew."""
+    seed = batches.sampling_seed(rows[0]["row"])
+    for side, tokenizer in tokenizers.items():
+        sampled = tokenizer.sample_batch([row[side] for row in rows], alpha=alpha, seed=seed)
+        rows = [{**row, f"{side}_ids": ids} for row, ids in zip(rows, sampled)]
+    return _collate(rows)
 
 
 def _encode(

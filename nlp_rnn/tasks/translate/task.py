@@ -3,7 +3,6 @@
 N batch, S source length, T target length.
 """
 
-import torch.distributed
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
@@ -63,21 +62,12 @@ class TranslationTask(Task):
     @property
     def translator(self) -> Translator:
         """The public translator, with the present weights."""
-        return Translator(
-            [self.network],
-            self.data.source_tokenizer,
-            self.data.target_tokenizer,
-            languages=(self.data.source, self.data.target),
-        )
+        return Translator([self.network], self.data.source_tokenizer, self.data.target_tokenizer)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, tokens = self._loss(batch, self.label_smoothing)
-        # Each rank holds a slice of the global batch; gradients are averaged over ranks, so the
-        # sum over the global batch needs the number of ranks as a factor.
-        everywhere = self.trainer.strategy.reduce(tokens.float(), reduce_op="sum")
-        mean = loss * self.trainer.world_size / everywhere
         self.log("train_loss", loss.detach() / tokens, prog_bar=True, batch_size=int(tokens))
-        return mean
+        return self.mean_over_ranks(loss, tokens)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss, tokens = self._loss(batch, label_smoothing=0.0)
@@ -118,14 +108,8 @@ class TranslationTask(Task):
         ]
 
     def _log_scores(self, split: str) -> None:
-        written = self._written
+        written = self.of_all_ranks(self._written)
         self._written = []
-        if self.trainer.world_size > 1:
-            gathered: list[list[tuple[int, str, str]]] = [
-                [] for _ in range(self.trainer.world_size)
-            ]
-            torch.distributed.all_gather_object(gathered, written)
-            written = sum(gathered, [])
         rows = {row: (text, reference) for row, text, reference in written}
         hypotheses, references = zip(*(rows[row] for row in sorted(rows)))
         self.scores = translation_scores(hypotheses, references, language=self.data.target)

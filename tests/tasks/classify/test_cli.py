@@ -12,7 +12,7 @@ import torch
 
 from nlp_rnn import TextClassifier
 from nlp_rnn.data.batching import TokenBatches
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.tasks.classify.cli import ClassifyCLI
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 
@@ -49,6 +49,8 @@ def test_test_needs_the_checkpoint_alone(trained, tmp_path, capsys):
     scores = cli.model.evaluation.scores
     assert scores.accuracy > 0.8
     assert int(scores.confusion.sum()) == 24
+    with pytest.raises(SystemExit):
+        quiet("test", f"--ckpt_path={trained}", "--top_losses=-1")
     with pytest.raises(InputError, match="plots exists"):
         quiet("test", f"--ckpt_path={trained}", f"--plots={tmp_path}/plots")
 
@@ -88,6 +90,30 @@ def test_predict_writes_a_line_per_row(trained, folder, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             quiet("predict", f"--ckpt_path={trained}", f"--output={wrong}")
+
+
+def test_a_text_that_was_cut_is_named_by_its_row(trained, folder, tmp_path, monkeypatch):
+    lines = (folder / "test.csv").read_text().splitlines()
+    long = '"' + "the film is not good " * 30 + '",negative'
+    (tmp_path / "test.csv").write_text("\n".join([*lines[:18], long, *lines[18:]]) + "\n")
+    monkeypatch.setattr("nlp_rnn.inference.classification.LIMIT", 100)
+    with pytest.warns(TruncationWarning, match="text 18 has"):
+        quiet("test", f"--ckpt_path={trained}", f"--data.test.dataset={tmp_path / 'test.csv'}")
+
+
+def test_going_on_with_other_data_compares_with_a_baseline_of_theirs(fit, folder, tmp_path):
+    first = fit(folder, tmp_path, "--trainer.max_epochs=1")
+    other = shutil.copytree(folder, tmp_path / "other")
+    lines = (folder / "train.csv").read_text().splitlines()
+    (other / "train.csv").write_text("\n".join(lines[: len(lines) // 4]) + "\n")
+    last = tmp_path / "classify/version_0/checkpoints/last.ckpt"
+    flags = [f"--data.dataset={other}", "--trainer.max_epochs=2"]
+    again = quiet("fit", f"--ckpt_path={last}", *flags)
+    assert again.datamodule.vocabulary == first.datamodule.vocabulary
+    before, after = (each.datamodule.baseline.state_dict() for each in (first, again))
+    assert not torch.equal(before["idf"], after["idf"])
+    saved = torch.load(last)["ClassificationData"]
+    assert torch.equal(saved["baseline"]["idf"], after["idf"])
 
 
 def test_a_split_that_is_not_there_is_named_with_its_option(trained, folder, tmp_path):

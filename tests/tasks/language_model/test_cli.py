@@ -186,6 +186,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
             "every 5 batches, but an update has 3",
         ),
         (["--checkpoint.mode=max"], "add --checkpoint.mode min"),
+        (
+            ["--data.tokenizer=word", "--network.vocab_size=16", "--data.byte_fallback=true"],
+            "byte_fallback and whole_words are for SentencePiece",
+        ),
     ],
 )
 def test_mistakes_are_named(folder, tmp_path, flags, message):
@@ -292,13 +296,67 @@ def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypa
     assert "dirpath: null" in (run / "resumed.yaml").read_text()
 
 
-@pytest.mark.parametrize("flag", ["--data.batch_size=2", "--data.window=[6]"])
+@pytest.mark.parametrize(
+    "flag", ["--data.batch_size=2", "--data.window=[6]", "--data.window=[12,8]", "--data.seed=2"]
+)
 def test_a_resume_inside_an_epoch_needs_the_same_windows(folder, tmp_path, flag, interrupted):
     with interrupted(LanguageModelCLI, 5):
         fit(folder, tmp_path)
     stopped = tmp_path / "language_model/version_0/checkpoints/last.ckpt"
-    with pytest.raises(InputError, match="from the middle of an epoch of"):
+    with pytest.raises(InputError, match="from the middle of an epoch, which"):
         fit(folder, tmp_path, f"--ckpt_path={stopped}", flag)
+
+
+def test_a_resume_may_leave_bf16(folder, tmp_path, interrupted):
+    flags = ["--network.cell=rnn_tanh", "--trainer.max_epochs=1"]
+    with interrupted(LanguageModelCLI, 5):
+        fit(folder, tmp_path, *flags, "--trainer.precision=bf16-mixed")
+    stopped = tmp_path / "language_model/version_0/checkpoints/last.ckpt"
+    assert torch.load(stopped)["carried_state"][0].dtype == torch.bfloat16
+    fit(folder, tmp_path, *flags, f"--ckpt_path={stopped}", "--trainer.precision=32-true")
+    assert torch.load(stopped)["carried_state"][0].dtype == torch.float32
+
+
+def test_going_on_with_other_text_takes_the_vocabulary_along(trained, tmp_path):
+    (tmp_path / "small.txt").write_text("a dog\n" * 30)  # too little for a vocabulary of 27
+    run = shutil.copytree(trained.parents[1], tmp_path / "run")
+    flags = [f"--data.dataset={tmp_path / 'small.txt'}", "--trainer.max_epochs=7"]
+    checkpoint = run / "checkpoints/best.ckpt"
+    cli = LanguageModelCLI(["fit", f"--ckpt_path={checkpoint}", *flags])
+    assert cli.datamodule.vocabulary == TextGenerator.from_checkpoint(trained).vocabulary
+
+
+def test_a_test_set_belongs_to_the_data_that_it_was_named_with(trained, folder, tmp_path, capsys):
+    flags = [f"--data.test={folder / 'validation.txt'}", "--trainer.max_steps=1"]
+    fit(folder, tmp_path, *flags)
+    checkpoint = tmp_path / "language_model/version_0/checkpoints/best.ckpt"
+    LanguageModelCLI(["test", f"--ckpt_path={checkpoint}"])
+    assert "validation.txt" in "".join(capsys.readouterr().out.split())
+    other = shutil.copytree(folder, tmp_path / "other")
+    LanguageModelCLI(["test", f"--ckpt_path={checkpoint}", f"--data.dataset={other}"])
+    assert "other,test" in "".join(capsys.readouterr().out.split())
+
+
+def test_a_model_reads_in_the_direction_it_learnt(trained):
+    with pytest.raises(InputError, match="the model reads forward"):
+        LanguageModelCLI(["test", f"--ckpt_path={trained}", "--data.direction=backward"])
+
+
+def test_unknown_tokens_are_counted(trained, tmp_path, capsys):
+    (tmp_path / "test.txt").write_text("the dog barks at noon\nthe 犬 barks at 夜\n")
+    flags = ["--data.eval_batch_size=1", f"--data.test={tmp_path / 'test.txt'}"]
+    LanguageModelCLI(["test", f"--ckpt_path={trained}", *flags])
+    assert ", 2 of " in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_gradient_is_never_clipped_to_less_than_nothing(folder, tmp_path):
+    found = []
+    for number, value in enumerate((-1, 0)):
+        root = tmp_path / str(number)
+        fit(folder, root, f"--trainer.gradient_clip_val={value}", "--trainer.max_steps=3")
+        checkpoint = torch.load(root / "language_model/version_0/checkpoints/last.ckpt")
+        found.append(checkpoint["current_model_state"]["network.decoder.embedding.weight"])
+    assert torch.equal(*found)
 
 
 def test_a_part_of_the_text_is_scored_as_a_part(trained):
@@ -373,6 +431,11 @@ def test_documents_are_the_rows_between_blank_ones(tmp_path):
         assert data.ids("test").tolist().count(EOS) == len(lines) + 1
         assert data.ids("test")[-1] == EOS
         assert data.tokens("test") == data.size("test").words == 4 * (3 + 1 + 2) + len(lines)
+    (tmp_path / "test.txt").write_text("\n \n")
+    data = LanguageModelData(dataset=str(tmp_path), tokenizer="word", vocab_size=7, unit="document")
+    data.train_vocabulary()
+    with pytest.raises(InputError, match="test: there is no text in it"):
+        data.ids("test")
 
 
 @pytest.mark.slow

@@ -16,11 +16,9 @@ from sacrebleu import corpus_bleu
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
-from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.base import DivergedError
-from nlp_rnn.tasks.cli import run
+from nlp_rnn.tasks.run import run
 from nlp_rnn.tasks.saving import DurableCheckpointIO
-from nlp_rnn.tasks.translate import TranslationTask
 from nlp_rnn.tasks.translate.cli import TranslateCLI
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
@@ -191,11 +189,10 @@ def test_a_misspelt_option_is_said_shortly(
     assert len(printed.splitlines()) <= 5
 
 
-def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run(lambda: TranslateCLI(["fit", "--trainer.max_epochs=-3"]))
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: `max_epochs` must be")
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_words_of_lightning_are_no_checkpoints(command: str) -> None:
+    with pytest.raises(InputError, match="no checkpoint at last"):
+        TranslateCLI([command, "--ckpt_path=last"])
 
 
 def test_evaluation_without_a_checkpoint_is_refused() -> None:
@@ -271,6 +268,8 @@ def test_two_processes_score_as_one(trained: Path) -> None:
     ("flags", "message"),
     [
         (["--trainer.val_check_interval=1000"], "val_check_interval"),
+        (["--trainer.val_check_interval=1"], "give 2 or more, or 1.0"),
+        (["--trainer.limit_val_batches=0"], "leaves nothing to fit"),
         (["--early_stopping.monitor=val_blue"], "val_blue"),
         (["--trainer.strategy=nonsense"], "nonsense"),
         (["--trainer.default_root_dir={corpus}/train.jsonl/runs"], "train.jsonl"),
@@ -291,18 +290,6 @@ def test_what_lightning_or_the_system_refuses_is_one_line(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
-
-
-def test_our_own_errors_keep_their_traceback() -> None:
-    def fail() -> None:
-        raise ValueError("a mistake of ours")
-
-    def misuse() -> None:  # which Lightning detects
-        TranslationTask(Seq2Seq(vocab_size=9)).on_validation_epoch_end()
-
-    for mistake, message in ((fail, "of ours"), (misuse, "not attached to a `Trainer`")):
-        with pytest.raises((ValueError, RuntimeError), match=message):
-            run(mistake)
 
 
 def test_without_a_logger_a_run_has_a_folder_all_the_same(

@@ -1,4 +1,5 @@
 import logging
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +64,14 @@ def test_subword_sampling_spells_anew_in_every_epoch_and_repeats_itself(corpus: 
 
     assert spelt(0) == spelt(0)
     assert spelt(0) != spelt(1)
+
+
+def test_other_processes_can_prepare_the_batches(corpus: Path) -> None:
+    data = ready(dataset=str(corpus), subword_sampling=0.2)
+    loader = data.train_dataloader()
+    rows = [loader.dataset[row] for row in next(iter(loader.batch_sampler))]
+    elsewhere = pickle.loads(pickle.dumps(loader.collate_fn))
+    assert torch.equal(elsewhere(rows).source, loader.collate_fn(rows).source)
 
 
 def test_separate_vocabularies(corpus: Path) -> None:
@@ -134,6 +143,8 @@ def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
         {"eval_batch_size": 0},
         {"tokenizer_sample": 0},
         {"num_workers": -1},
+        {"seed": -1},
+        {"seed": 2**32},
         {"subword_sampling": -0.1},
         {"subword_sampling": 1.1, "tokenizer": "bpe"},
     ],

@@ -1,0 +1,27 @@
+"""What becomes of errors, on the command line of translation."""
+
+import pytest
+
+from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.tasks.run import run
+from nlp_rnn.tasks.translate import TranslationTask
+from nlp_rnn.tasks.translate.cli import TranslateCLI
+
+
+def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: TranslateCLI(["fit", "--trainer.max_epochs=-3"]))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: `max_epochs` must be")
+
+
+def test_our_own_errors_keep_their_traceback() -> None:
+    def fail() -> None:
+        raise ValueError("a mistake of ours")
+
+    def misuse() -> None:  # which Lightning detects
+        TranslationTask(Seq2Seq(vocab_size=9)).on_validation_epoch_end()
+
+    for mistake, message in ((fail, "of ours"), (misuse, "not attached to a `Trainer`")):
+        with pytest.raises((ValueError, RuntimeError), match=message):
+            run(mistake)
