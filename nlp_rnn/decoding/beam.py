@@ -81,10 +81,10 @@ def beam_search(
 
     found: list[list[Hypothesis]] = [[] for _ in range(state[0].size(0))]
     sentences = torch.arange(len(found), device=state[0].device)  # (M,)
-    tokens, *parts = spread((first_tokens(start, state), *state), beam_size)  # (M, K), (M, K, ...)
-    state, memory = tuple(parts), tuple(memory)
-    history = tokens.new_empty(*tokens.shape, 0)  # (M, K, T)
-    log_probs = torch.zeros(tokens.shape, device=tokens.device)  # (M, K), best first
+    tokens = first_tokens(start, state)  # (M, 1), from the second step on (M, K)
+    memory = tuple(memory)
+    history = tokens.new_empty(len(found), beam_size, 0)  # (M, K, T)
+    log_probs = torch.zeros(len(found), beam_size, device=tokens.device)  # (M, K), best first
     log_probs[:, 1:] = -math.inf  # K equal beginnings would find everything K times
     top = log_probs.new_full((len(found), nbest), -math.inf)  # (M, nbest) best finished scores
     ended = torch.zeros_like(sentences)  # (M,) how many are finished
@@ -95,6 +95,9 @@ def beam_search(
             break
         # The best extensions. 2K of them: at most K end, so that K are left to go on.
         logits, state = step(tokens, state, memory)
+        if t == 1:  # of one beginning; a twelfth of the work, where translations have 12 tokens
+            logits, *parts = spread((logits, *state), beam_size)
+            state = tuple(parts)
         vocab_size = logits.size(-1)
         extended = constraints.log_probs(logits, history).add_(log_probs[..., None])
         best, index = extended.flatten(1).topk(2 * beam_size)  # (M, 2K)
