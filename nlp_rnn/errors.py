@@ -1,6 +1,6 @@
 """What a user is told: a mistake that can be mended, a check that raises it, a text cut short."""
 
-__all__ = ["InputError", "TruncationWarning", "require"]
+__all__ = ["InputError", "TruncationWarning", "reason_of", "require"]
 
 
 class InputError(ValueError):
@@ -38,3 +38,9 @@ def require(holds: bool, given: str, wanted: str) -> None:
     """
     if not holds:
         raise InputError(f"{given} is out of range: give {wanted}")
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what went wrong; `datasets` wraps it in an error that does not say."""
+    cause = error.__cause__ or error
+    return str(cause).strip().split("\n")[0].rstrip(".") or type(cause).__name__

@@ -153,6 +153,18 @@ def test_beam_of_one_is_greedy(length_penalty):
             assert one_greedy.log_prob == pytest.approx(one_beam.log_prob, abs=1e-5)
 
 
+def test_a_beam_begins_with_one_hypothesis():
+    step = Recurrent(0, vocab_size=12)
+    widths = []
+
+    def recorded(tokens, state, memory):
+        widths.append(tokens.size(1))
+        return step(tokens, state, memory)
+
+    beam_search(recorded, *inputs_of(step, 3), beam_size=4, max_length=5, min_length=4)
+    assert widths == [1, 4, 4, 4, 4]
+
+
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 3.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_beam_as_wide_as_all_sequences_is_exhaustive(seed, length_penalty):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -181,7 +182,7 @@ class TokenBatches(EpochBatches):
         """Number of batches of an epoch, the same in every epoch and on every rank."""
         return len(self._sizes)
 
-    @property
+    @cached_property
     def cut(self) -> str:
         return fingerprint(self.shuffle, self.seed, self._sizes, self._keys.tolist())
 
@@ -250,7 +251,7 @@ class ResumableLoader(DataLoader[Any]):
         That iteration raises an `InputError` if the epoch is cut into other batches now.
         """
         self._epoch, self._position = state_dict["epoch"], state_dict["position"]
-        self._cut_then = state_dict["cut"]
+        self._cut_then = state_dict.get("cut", "")  # which the first versions did not write
         self.batch_sampler.set_epoch(self._epoch)
         self._resumed = True
 

@@ -44,7 +44,8 @@ def carve_end(splits: DatasetDict, *, blank: str | None = None) -> DatasetDict:
 
     Args:
         splits: As for `carve_validation`.
-        blank: Begin right behind a row in which this column is blank, if there is one.
+        blank: Begin right behind a row in which this column is blank, if there is one and text
+            behind it.
 
     Raises:
         InputError: As `carve_validation`.

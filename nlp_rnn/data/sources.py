@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from nlp_rnn.data.opinions import opinions
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
 from nlp_rnn.data.phrasebook import phrasebook
 from nlp_rnn.data.topics import topics
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, reason_of
 
 __all__ = ["load_splits"]
 
@@ -58,7 +58,7 @@ def load_splits(
             a folder, of parallel text `<split>.<column>`, or of files that `datasets` reads;
             a file (jsonl, json, csv, tsv without quoting, parquet), which is the split `train`;
             for one column also a text file, or a folder of them, `<split>.txt`, which has
-            `train.txt` or no tables;
+            `train.txt`, or that of a wanted split, or no tables;
             a prefix of parallel text files `<prefix>.<column>`, likewise;
             a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
             Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
@@ -87,7 +87,8 @@ def load_splits(
         files = {"train": [path]}
     elif len(wanted) == 1 and not files:
         files = parallel_files(path, ["txt"])
-        if "train" not in files and _has_tables(path):  # beside which it is a note, no data
+        wanted_files = {"train", *(splits or ())} & files.keys()
+        if not wanted_files and _has_tables(path):  # beside which it is a note, no data
             files = {}
     if files:
         read = _stream if streaming else _read
@@ -168,12 +169,20 @@ def _local(path: Path, streaming: bool) -> Any:
 
 
 def _cells(tables: list[Path]) -> dict[str, Any]:
-    """Has pandas leave cells as they are written: 01 is a label, and need not be all numbers."""
+    """Has pandas leave cells as they are written: 01 is a label, and need not be all numbers.
+
+    Some of the tables may be of no split, and need not be readable.
+    """
     names: set[str] = set()
     for file in tables:
+        quoting = csv.QUOTE_NONE if file.suffix == ".tsv" else csv.QUOTE_MINIMAL
         delimiter = "\t" if file.suffix == ".tsv" else ","
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            names.update(next(csv.reader(opened, delimiter=delimiter), []))
+        with (
+            file.open(encoding="utf-8-sig", errors="replace", newline="") as opened,
+            suppress(csv.Error),
+        ):
+            lines = csv.reader(opened, delimiter=delimiter, quoting=quoting)
+            names.update(next(filter(None, lines), []))  # behind blank ones
     return {"converters": dict.fromkeys(sorted(names), str)} if names else {}
 
 
@@ -193,7 +202,7 @@ def _explained(dataset: str, path: Path) -> Iterator[None]:
     except Exception as error:
         for file in [path] if path.is_file() else sorted(path.rglob("*.*")):
             _check(file)
-        raise InputError(f"{dataset} cannot be read: {_reason(error)}") from error
+        raise InputError(f"{dataset} cannot be read: {reason_of(error)}") from error
     finally:
         datasets.logging.set_verbosity(verbosity)
 
@@ -234,17 +243,11 @@ def _from_hub(dataset: str, streaming: bool) -> Any:
         return datasets.load_dataset(name, config or None, streaming=streaming)
     except Exception as error:  # of any type, as above
         unreachable = isinstance(error, ConnectionError)
-        reason = "cannot be reached" if unreachable else f"does not serve it: {_reason(error)}"
+        reason = "cannot be reached" if unreachable else f"does not serve it: {reason_of(error)}"
         raise InputError(
             f"{dataset} is no local file or folder, and the Hugging Face Hub {reason}; give a "
             "folder or file, or a built-in corpus"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong; `datasets` wraps it in an error that does not say."""
-    cause = error.__cause__ or error
-    return str(cause).strip().split("\n")[0].rstrip(".") or type(cause).__name__
 
 
 def _pick(data: Any, columns: dict[str, str], where: str) -> Any:

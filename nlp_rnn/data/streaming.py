@@ -14,7 +14,7 @@ from datasets import Dataset, IterableDataset
 
 from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches, fingerprint
 from nlp_rnn.data.tokenizer import Tokenizer
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, reason_of
 
 __all__ = ["StreamLoader", "StreamedBatches", "in_memory"]
 
@@ -225,5 +225,6 @@ def _readable(rows: IterableDataset) -> Iterator[dict[str, Any]]:
     except InputError:
         raise
     except Exception as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0]
-        raise InputError(f"the stream cannot be read on behind row {number}: {reason}") from error
+        raise InputError(
+            f"the stream cannot be read on behind row {number}: {reason_of(error)}"
+        ) from error

@@ -49,7 +49,7 @@ def beam_search(
     hypotheses are finished, or none that goes on can still be among the `nbest`: log-probabilities
     only fall, so the most a beginning can reach is its log-probability over the penalty of
     `max_length`. One hypothesis is therefore greedy search, and a beam that holds every sequence
-    is exhaustive search.
+    is exhaustive search. The first step is that of one hypothesis, as all begin alike.
 
     Args:
         step: see `Step`.

@@ -32,7 +32,6 @@ __all__ = ["TaskCLI", "has_option"]
 
 
 _LIMITS = {
-    "fit": "limit_val_batches",
     "validate": "limit_val_batches",
     "test": "limit_test_batches",
     "predict": "limit_predict_batches",
@@ -240,6 +239,11 @@ class TaskCLI(LightningCLI):
             raise InputError(
                 f"--trainer.{limit} 0 leaves nothing to {self.subcommand}: give 1 or more, or "
                 "leave it out"
+            )
+        if self.subcommand == "fit" and trainer.get("limit_val_batches") == 0:
+            raise InputError(
+                "--trainer.limit_val_batches 0: the best checkpoint is chosen by validation, and "
+                "so is when to stop; give 1 or more, or leave it out"
             )
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             root = trainer.get("default_root_dir") or "runs"

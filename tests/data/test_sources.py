@@ -137,6 +137,24 @@ def test_json_tables_are_tables_and_notes_of_datasets_are_not(tmp_path):
     assert load(tmp_path, {"text": "text"})["train"]["text"][:] == ["a"]
 
 
+def test_tables_of_no_split_need_not_be_readable(tmp_path):
+    (tmp_path / "train.tsv").write_text('\n"text"\tlabel\na "quote\t01\n')
+    (tmp_path / "notes.csv").write_bytes("Größe\n".encode("latin-1"))
+    columns = {"text": '"text"', "label": "label"}
+    assert load(tmp_path / "train.tsv", columns)["train"].to_list() == [
+        {"text": 'a "quote', "label": "01"}
+    ]
+    (tmp_path / "train.tsv").write_text("text\tlabel\na\t01\n")
+    columns = {"text": "text", "label": "label"}
+    assert load(tmp_path, columns)["train"]["label"][:] == ["01"]
+
+
+def test_a_wanted_text_file_is_read_beside_tables(tmp_path):
+    (tmp_path / "test.txt").write_text("a\n")
+    (tmp_path / "meta.json").write_text("[]")
+    assert load(tmp_path, {"text": "text"}, splits=["test"])["test"]["text"][:] == ["a"]
+
+
 def test_a_text_file_is_read_whatever_lies_beside_it(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "train.txt").write_text("of the folder\n")

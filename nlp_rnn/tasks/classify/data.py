@@ -47,12 +47,14 @@ class Texts(NamedTuple):
     """Texts to evaluate.
 
     Attributes:
-        rows: their numbers in the split.
+        rows: their places among the texts that are evaluated.
+        numbers: those in the split, of which a label map may leave rows out.
         texts: N texts.
         targets: as in `Batch`; None to predict.
     """
 
     rows: list[int]
+    numbers: list[int]
     texts: list[str]
     targets: Tensor | None
 
@@ -108,8 +110,8 @@ class ClassificationData(TaskData):
         lowercase: read all texts in lower case.
         subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
-        batch_size: texts of an update, over all processes.
-        tokens_per_batch: most tokens of an update, padding included: fewer texts if they are long.
+        batch_size: texts of a batch, over all processes.
+        tokens_per_batch: most tokens of a batch, padding included: fewer texts if they are long.
             Subword sampling may spell them with a few more.
         max_length: tokens of a text that are trained on; the rest is cut off. Evaluation reads
             whole texts.
@@ -253,15 +255,15 @@ class ClassificationData(TaskData):
         return ResumableLoader(order, batch_sampler=batches, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader(self.labelled("validation")["text"][:], self.targets("validation"))
+        return self._labelled_loader("validation")
 
     def test_dataloader(self) -> DataLoader[Texts]:
-        return self._eval_loader(self.labelled("test")["text"][:], self.targets("test"))
+        return self._labelled_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Texts]:
         # Every text of the test split, whether it has a label or not.
         rows = self.load("test", {"text": self.text}, {"text": self.test.text or self.text})
-        return self._eval_loader(rows["text"][:], None)
+        return self._eval_loader(rows["text"][:], range(len(rows)), None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that makes a checkpoint stand alone, and where training is in the data."""
@@ -368,10 +370,16 @@ class ClassificationData(TaskData):
             order += rows * again + rng.sample(rows, rest)
         return order
 
-    def _eval_loader(self, texts: list[str], targets: Tensor | None) -> DataLoader[Texts]:
+    def _labelled_loader(self, name: str) -> DataLoader[Texts]:
+        labelled = self.labelled(name)
+        return self._eval_loader(labelled["text"][:], labelled["row"][:], self.targets(name))
+
+    def _eval_loader(
+        self, texts: list[str], numbers: Sequence[int], targets: Tensor | None
+    ) -> DataLoader[Texts]:
         def take(rows: list[int]) -> Texts:
             chosen = None if targets is None else targets[rows]
-            return Texts(rows, [texts[row] for row in rows], chosen)
+            return Texts(rows, [numbers[row] for row in rows], [texts[row] for row in rows], chosen)
 
         rank, world_size = self.ranks
         return DataLoader(

@@ -198,7 +198,7 @@ class ClassificationTask(Task):
         self, batch: Texts, batch_idx: int
     ) -> list[tuple[int, str, str, dict[str, float]]]:
         """Row number, text, label and the probability of every label."""
-        with _warnings_of_rows(batch.rows):
+        with _warnings_of_rows(batch.numbers):
             found = self.classifier(batch.texts)
         return [
             (row, text, each.label, each.probabilities)
@@ -284,7 +284,7 @@ class ClassificationTask(Task):
 
     def _read(self, batch: Texts) -> None:
         assert batch.targets is not None
-        with _warnings_of_rows(batch.rows):
+        with _warnings_of_rows(batch.numbers):
             logits = self.classifier.logits(batch.texts)
         self._seen.append((batch.rows, logits, batch.targets.cpu()))
 
@@ -310,13 +310,13 @@ class ClassificationTask(Task):
 
 
 @contextmanager
-def _warnings_of_rows(rows: Sequence[int]) -> Iterator[None]:
+def _warnings_of_rows(numbers: Sequence[int]) -> Iterator[None]:
     """Name texts that were cut by their place in the split, not in the batch."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TruncationWarning)
         yield
     for each in caught:
-        cut = each.message
-        if isinstance(cut, TruncationWarning):
-            cut = TruncationWarning(rows[cut.index], cut.tokens, cut.limit)
-        warnings.warn(cut, each.category, stacklevel=2)
+        message = each.message
+        if isinstance(message, TruncationWarning):
+            message = TruncationWarning(numbers[message.index], message.tokens, message.limit)
+        warnings.warn_explicit(message, each.category, each.filename, each.lineno)

@@ -97,8 +97,12 @@ def test_a_text_that_was_cut_is_named_by_its_row(trained, folder, tmp_path, monk
     long = '"' + "the film is not good " * 30 + '",negative'
     (tmp_path / "test.csv").write_text("\n".join([*lines[:18], long, *lines[18:]]) + "\n")
     monkeypatch.setattr("nlp_rnn.inference.classification.LIMIT", 100)
-    with pytest.warns(TruncationWarning, match="text 18 has"):
-        quiet("test", f"--ckpt_path={trained}", f"--data.test.dataset={tmp_path / 'test.csv'}")
+    test = ["test", f"--ckpt_path={trained}", f"--data.test.dataset={tmp_path / 'test.csv'}"]
+    for flags in ([], ['--data.test.label_map={"neutral": null}']):
+        with pytest.warns(TruncationWarning, match="text 18 has") as caught:
+            quiet(*test, *flags)
+        (cut,) = (each for each in caught if each.category is TruncationWarning)
+        assert "contextlib" not in cut.filename
 
 
 def test_going_on_with_other_data_compares_with_a_baseline_of_theirs(fit, folder, tmp_path):

@@ -269,7 +269,7 @@ def test_two_processes_score_as_one(trained: Path) -> None:
     [
         (["--trainer.val_check_interval=1000"], "val_check_interval"),
         (["--trainer.val_check_interval=1"], "give 2 or more, or 1.0"),
-        (["--trainer.limit_val_batches=0"], "leaves nothing to fit"),
+        (["--trainer.limit_val_batches=0"], "the best checkpoint is chosen by validation"),
         (["--early_stopping.monitor=val_blue"], "val_blue"),
         (["--trainer.strategy=nonsense"], "nonsense"),
         (["--trainer.default_root_dir={corpus}/train.jsonl/runs"], "train.jsonl"),
