@@ -175,13 +175,13 @@ def _cells(tables: list[Path]) -> dict[str, Any]:
     """
     names: set[str] = set()
     for file in tables:
-        quoting = csv.QUOTE_NONE if file.suffix == ".tsv" else csv.QUOTE_MINIMAL
-        delimiter = "\t" if file.suffix == ".tsv" else ","
         with (
             file.open(encoding="utf-8-sig", errors="replace", newline="") as opened,
             suppress(csv.Error),
         ):
-            lines = csv.reader(opened, delimiter=delimiter, quoting=quoting)
+            lines = csv.reader(opened)
+            if file.suffix == ".tsv":
+                lines = csv.reader(opened, delimiter="\t", quoting=csv.QUOTE_NONE)
             names.update(next(filter(None, lines), []))  # behind blank ones
     return {"converters": dict.fromkeys(sorted(names), str)} if names else {}
 
