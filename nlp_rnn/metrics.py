@@ -11,6 +11,12 @@ from sacrebleu.significance import PairedTest, Result
 
 __all__ = ["Comparison", "Score", "bleu_tokenizer", "compare_systems", "translation_scores"]
 
+_TOKENIZERS = {
+    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh"),
+    **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
+    **dict.fromkeys(("ko", "kor"), "ko-mecab"),
+}
+
 
 class Score(NamedTuple):
     """One corpus metric.
@@ -50,13 +56,6 @@ def bleu_tokenizer(language: str) -> str:
     """What sacreBLEU calls a language's tokenizer: ``zh``, ``ja-mecab``, ``ko-mecab``, else 13a."""
     base = language.replace("-", "_").split("_")[0].lower()
     return _TOKENIZERS.get(base, "13a")
-
-
-_TOKENIZERS = {
-    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh"),
-    **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
-    **dict.fromkeys(("ko", "kor"), "ko-mecab"),
-}
 
 
 def translation_scores(

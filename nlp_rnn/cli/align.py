@@ -10,7 +10,6 @@ from nlp_rnn.cli.common import (
     open_translator,
     warnings_of_lines,
 )
-from nlp_rnn.errors import InputError
 
 __all__ = ["add_command"]
 
@@ -33,11 +32,10 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    if args.output.suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"{args.output} ends in neither .png nor .svg: name a file that does")
+    from nlp_rnn.explain.heatmap import check_picture, save_heatmap
+
+    check_picture(args.output)  # and its place, before the work
     new_path(args.output, "--output")
     translator = open_translator(args)
-    from nlp_rnn.explain.heatmap import save_heatmap
-
     with warnings_of_lines(0):
         save_heatmap(translator.align(args.sentence, args.target), args.output)

@@ -12,7 +12,7 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.explain.fonts import fonts_for, save_figure
 from nlp_rnn.inference import Alignment
 
-__all__ = ["attention_figure", "save_heatmap"]
+__all__ = ["attention_figure", "check_picture", "save_heatmap"]
 
 CELL = 0.3  # inches a piece takes
 LARGEST = 100.0  # inches a side: the picture of a very long text stays one that can be opened
@@ -51,6 +51,16 @@ def attention_figure(alignment: Alignment) -> Figure:
     return figure
 
 
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture that cannot be written.
+
+    Raises:
+        InputError: it ends in neither ``.png`` nor ``.svg``.
+    """
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise InputError(f"{path} ends in neither .png nor .svg: name a file that does")
+
+
 def save_heatmap(alignment: Alignment, path: str | Path) -> None:
     """Write the picture of an attention matrix.
 
@@ -62,7 +72,6 @@ def save_heatmap(alignment: Alignment, path: str | Path) -> None:
         InputError: another ending.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"{path} ends in neither .png nor .svg: name a file that does")
+    check_picture(path)
     figure = attention_figure(alignment)
     save_figure(figure, path, dpi=150 if max(figure.get_size_inches()) < LARGEST / 2 else 100)

@@ -131,6 +131,7 @@ class TaskCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; with a checkpoint, parse again with what it remembers as defaults."""
         self.config = parser.parse_args(args)
+        self.remembered: dict[str, Any] = {}
         subcommand = self.config.subcommand
         path = self.config[subcommand].get("ckpt_path")
         if not path:
@@ -139,7 +140,7 @@ class TaskCLI(LightningCLI):
             return
         checkpoint = open_checkpoint(path, task=self.task_class.name)
         arguments = checkpoint["hyper_parameters"]
-        remembered = checkpoint[self.data_class.__qualname__]
+        remembered = self.remembered = checkpoint[self.data_class.__qualname__]
         data = {
             f"data.{name}": remembered[name]
             for name in self.data_class.described
@@ -183,9 +184,8 @@ class TaskCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Going on from a checkpoint takes the vocabulary from it, instead of training one."""
-        if path := self.config.fit.get("ckpt_path"):
-            checkpoint = open_checkpoint(path, task=self.task_class.name)
-            self.datamodule.load_state_dict(checkpoint[self.data_class.__qualname__])
+        if self.remembered:
+            self.datamodule.load_state_dict(self.remembered)
 
     @rank_zero_only
     def after_fit(self) -> None:
