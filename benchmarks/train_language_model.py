@@ -40,7 +40,7 @@ from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
-from nlp_rnn.evaluation import head_precision
+from nlp_rnn.evaluation import head_autocast
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
 
@@ -111,7 +111,7 @@ def ours(
 
     def loss(window: Window, state: State) -> tuple[Tensor, State]:
         _, outputs, after = network(window.inputs, state)
-        with head_precision(outputs, bf16):
+        with head_autocast(outputs, bf16):
             nats = network.negative_log_likelihood(
                 outputs.flatten(0, 1), window.following.flatten()
             )

@@ -5,7 +5,6 @@ N streams, T steps of a window, C remembered steps, E width, L layers, H hidden.
 
 import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +21,7 @@ __all__ = [
     "NeuralCache",
     "Reader",
     "TextSize",
-    "head_precision",
+    "head_autocast",
     "perplexities",
 ]
 
@@ -130,7 +129,7 @@ class Reader:
             _, outputs, state = self.network(inputs, self.state)
             self.state = tuple(part.detach() for part in state)
             real = following != PAD
-            with head_precision(outputs, self.bf16_head):
+            with head_autocast(outputs, self.bf16_head):
                 nats = self.network.negative_log_likelihood(outputs[real], following[real])
             if learns and real.any():
                 self._learn(nats.mean())
@@ -165,7 +164,9 @@ class Reader:
         past = 0 if self._keys is None else self._keys.size(1)
         keys = outputs if self._keys is None else torch.cat([self._keys, outputs], 1)
         words = following if self._words is None else torch.cat([self._words, following], 1)
-        scores = self.cache.flatness * (outputs @ keys.transpose(1, 2)).float()  # (N, T, C + T)
+        with torch.autocast(outputs.device.type, enabled=False):  # bf16 would know 50 to a quarter
+            likeness = outputs.float() @ keys.float().transpose(1, 2)  # (N, T, C + T)
+        scores = self.cache.flatness * likeness
         now = torch.arange(past, past + steps, device=outputs.device).unsqueeze(1)
         then = torch.arange(past + steps, device=outputs.device)
         seen = (then < now) & (then >= now - self.cache.size)  # (T, C + T)
@@ -182,14 +183,9 @@ class Reader:
         return -mixed
 
 
-@contextlib.contextmanager
-def head_precision(outputs: Tensor, bf16: bool) -> Iterator[None]:
+def head_autocast(outputs: Tensor, bf16: bool) -> contextlib.AbstractContextManager[object]:
     """The softmax in bfloat16, or in whatever the rest runs in."""
-    if not bf16:
-        yield
-        return
-    with torch.autocast(outputs.device.type, torch.bfloat16):
-        yield
+    return torch.autocast(outputs.device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
 
 
 @dataclass(frozen=True)

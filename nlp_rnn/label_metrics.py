@@ -20,9 +20,12 @@ from torchmetrics.functional.classification import (
     multilabel_recall,
 )
 
-__all__ = ["LabelScores", "best_temperature", "label_nats", "label_scores"]
+__all__ = ["BINS", "LabelScores", "best_temperature", "label_nats", "label_scores"]
 
-BINS = 15  # of the calibration error, as in Guo et al. 2017
+BINS = 15
+"""Of the calibration error, as in Guo et al. 2017."""
+
+_SURE = 1 - 2**-24  # torchmetrics would give 1.0 a bin of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ def label_scores(scores: Tensor, targets: Tensor) -> LabelScores:
             macro_f1=float(multilabel_f1_score(probs, fits, size)),
             macro_recall=float(multilabel_recall(probs, fits, size)),
             calibration_error=float(
-                binary_calibration_error(probs.flatten(), fits.flatten(), BINS)
+                binary_calibration_error(probs.flatten().clamp_max(_SURE), fits.flatten(), BINS)
             ),
             confusion=None,
         )
@@ -84,7 +87,9 @@ def label_scores(scores: Tensor, targets: Tensor) -> LabelScores:
         accuracy=float(multiclass_accuracy(probs, targets, size, average="micro")),
         macro_f1=float(multiclass_f1_score(probs, targets, size)),
         macro_recall=float(multiclass_recall(probs, targets, size)),
-        calibration_error=float(multiclass_calibration_error(probs, targets, size, BINS)),
+        calibration_error=float(
+            multiclass_calibration_error(probs.clamp_max(_SURE), targets, size, BINS)
+        ),
         confusion=multiclass_confusion_matrix(probs, targets, size),
     )
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.data.tokenizer import BOS, EOS, PAD, UNK
-from nlp_rnn.decoding import Hypothesis, beam_search, sample, stream
+from nlp_rnn.decoding import Draw, Hypothesis, beam_search, sample, stream
 from nlp_rnn.decoding.constraints import penalize_repetition
 from nlp_rnn.decoding.truncation import keep_min_p, keep_top_p, keep_typical
 from nlp_rnn.errors import InputError
 
 VOCAB = 6  # UNK, EOS, 4 and 5 may be generated
-greedy_search = partial(sample, top_k=1)
+greedy_search = partial(sample, draw=Draw(top_k=1))
 SEARCHES = {
     "greedy": greedy_search,
     "beam": partial(beam_search, beam_size=3, nbest=3),
@@ -426,8 +426,7 @@ def frequencies(step, **options) -> dict[int, float]:
         (torch.zeros(1, 1),),
         max_length=1,
         num_samples=10_000,
-        generator=torch.Generator().manual_seed(0),
-        **options,
+        draw=Draw(**options, generator=torch.Generator().manual_seed(0)),
     )
     drawn = [hyp.tokens[0] if hyp.tokens else EOS for hyp in hyps]
     return {token: drawn.count(token) / len(drawn) for token in sorted(set(drawn))}
@@ -497,7 +496,7 @@ def test_the_tightest_truncation_is_greedy(options):
     step = Recurrent(2, vocab_size=12)
     state, memory = inputs_of(step, 7)
     greedy = beam_search(step, state, memory, beam_size=1, length_penalty=0.0, max_length=9)
-    sampled = sample(step, state, memory, max_length=9, num_samples=2, **options)
+    sampled = sample(step, state, memory, max_length=9, num_samples=2, draw=Draw(**options))
     for (hyp,), hyps in zip(greedy, sampled, strict=True):
         same(hyps, [hyp, hyp])
 
@@ -512,7 +511,7 @@ def test_the_same_seed_gives_the_same_samples():
             memory,
             max_length=9,
             num_samples=3,
-            generator=torch.Generator().manual_seed(seed),
+            draw=Draw(generator=torch.Generator().manual_seed(seed)),
         )
         for seed in (1, 1, 2)
     ]
@@ -523,7 +522,9 @@ def test_the_same_seed_gives_the_same_samples():
 def test_sample_log_prob_is_the_models_own_whatever_shaped_the_draw():
     step = Recurrent(5)
     state, memory = inputs_of(step, 1)
-    (hyps,) = sample(step, state, memory, max_length=5, num_samples=5, temperature=0.3, top_k=2)
+    (hyps,) = sample(
+        step, state, memory, max_length=5, num_samples=5, draw=Draw(temperature=0.3, top_k=2)
+    )
     for hyp in hyps:
         expected = forced(step, state, memory, hyp.tokens, 5)
         assert hyp.log_prob == pytest.approx(expected, abs=1e-4)
@@ -534,13 +535,13 @@ def test_stream_hands_out_what_sample_returns(end):
     step = Recurrent(4, vocab_size=12, end=end)
     state, memory = inputs_of(step, 1)
     for seed in range(5):
-        options = {"max_length": 12, "temperature": 1.2, "top_p": 0.9, "repetition_penalty": 1.2}
-        (hyps,) = sample(
-            step, state, memory, generator=torch.Generator().manual_seed(seed), **options
-        )
-        tokens = stream(
-            step, state, memory, generator=torch.Generator().manual_seed(seed), **options
-        )
+        draws = [
+            Draw(temperature=1.2, top_p=0.9, generator=torch.Generator().manual_seed(seed))
+            for _ in range(2)
+        ]
+        options = {"max_length": 12, "repetition_penalty": 1.2}
+        (hyps,) = sample(step, state, memory, draw=draws[0], **options)
+        tokens = stream(step, state, memory, draw=draws[1], **options)
         assert list(tokens) == hyps[0].tokens
 
 
@@ -552,23 +553,27 @@ def test_stream_is_lazy_and_leaves_the_consumer_alone():
         assert torch.is_grad_enabled()
 
 
+@all_searches
+def test_what_must_end_ends_and_costs_nothing(search):
+    step = Recurrent(4, end=-30.0)
+    state, memory = inputs_of(step, 2)
+    over = lambda history: torch.full(history.shape[:2], history.size(-1) == 3)  # noqa: E731
+    found = search(step, state, memory, max_length=9, must_end=over)
+    for row, hyps in enumerate(found):
+        for hyp in hyps:
+            assert len(hyp.tokens) == 3
+            free = forced(step, one(state, row), one(memory, row), hyp.tokens, 3)
+            assert hyp.log_prob == pytest.approx(free, abs=1e-4)
+
+
 # Options
 
 
 @pytest.mark.parametrize(
     ("search", "options", "message"),
     [
-        (sample, {"top_p": 1.5}, "top_p=1.5"),
-        (sample, {"top_p": 0.0}, "top_p=0.0"),
-        (sample, {"top_p": math.nan}, "top_p=nan"),
-        (sample, {"top_k": -1}, "top_k=-1"),
-        (sample, {"min_p": 1.1}, "min_p=1.1"),
-        (sample, {"min_p": -0.1}, "min_p=-0.1"),
-        (sample, {"temperature": 0.0}, "temperature=0.0"),
-        (sample, {"temperature": math.inf}, "temperature=inf"),
         (sample, {"num_samples": 0}, "num_samples=0"),
-        (stream, {"top_p": 1.5}, "top_p=1.5"),  # before the first token is asked for
-        (stream, {"max_length": 0}, "max_length=0"),
+        (stream, {"max_length": 0}, "max_length=0"),  # before the first token is asked for
         (sample, {"max_length": 0}, "max_length=0"),
         (sample, {"max_length": torch.tensor([3, 0])}, "max_length=0"),
         (sample, {"min_length": -1}, "min_length=-1"),
@@ -588,3 +593,21 @@ def test_options_out_of_range_are_refused_in_one_line(search, options, message):
         search(step, state, memory, **{"max_length": 5, **options})
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_p": 1.5}, "top_p=1.5"),
+        ({"top_p": 0.0}, "top_p=0.0"),
+        ({"top_p": math.nan}, "top_p=nan"),
+        ({"top_k": -1}, "top_k=-1"),
+        ({"min_p": 1.1}, "min_p=1.1"),
+        ({"min_p": -0.1}, "min_p=-0.1"),
+        ({"temperature": 0.0}, "temperature=0.0"),
+        ({"temperature": math.inf}, "temperature=inf"),
+    ],
+)
+def test_draws_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        Draw(**options)

@@ -63,6 +63,18 @@ def test_the_cache_equals_its_definition(model, text):
         torch.testing.assert_close(nats[0], torch.tensor(expected), rtol=1e-4, atol=1e-4)
 
 
+def test_the_cache_compares_in_fp32(model, text):
+    cache = NeuralCache(size=20, flatness=1.0, share=0.3)
+    reader = Reader(model, cache=cache)
+    keys = 4 * torch.randn(1, 30, 8)
+    words, plain = text[None, :30], torch.ones(1, 30)
+    expected = reader._remember(keys, words, plain)
+    reader._keys = reader._words = None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = reader._remember(keys, words, plain)
+    torch.testing.assert_close(found, expected)
+
+
 def test_the_cache_helps_where_words_come_back(model):
     text = torch.tensor([4, 5, 6, 7] * 20)
     plain, _ = read(model, text)

@@ -18,6 +18,13 @@ def test_figures_of_labels_that_exclude_each_other():
     assert scores.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, targets)))
 
 
+def test_certainty_has_no_bin_of_its_own():
+    # 0.96 and 1.0 fall into the last of 15 bins, where the mean of both is right half the time.
+    logits = torch.tensor([[0.96, 0.04], [1.0, 0.0]]).log().clamp_min(-100)
+    found = label_scores(logits, torch.tensor([0, 1])).calibration_error
+    assert found == pytest.approx(0.98 - 0.5, abs=1e-5)
+
+
 def test_figures_of_labels_on_their_own():
     logits = torch.tensor([[3.0, -3.0], [3.0, 3.0], [-3.0, 3.0]])
     scores = label_scores(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))

@@ -50,9 +50,10 @@ class SubwordSampler:
     """Samples segmentations of text under a SentencePiece model.
 
     A unigram model samples in proportion to P(segmentation)^alpha over all segmentations (subword
-    regularization, Kudo, 2018). A BPE model drops every merge with probability alpha
-    (BPE-dropout, Provilkov et al., 2020). A char model has one segmentation, and gives it. A word
-    that was to have a piece of its own is never cut.
+    regularization, Kudo, 2018). A BPE model drops merges with probability alpha, anew at every
+    step (BPE-dropout, Provilkov et al., 2020, algorithm 1; SentencePiece drops them for good, which
+    cuts words into about as many pieces at half the rate). A char model has one segmentation, and
+    gives it. A word that was to have a piece of its own is never cut.
     """
 
     def __init__(self, model: SentencePieceProcessor) -> None:
@@ -120,11 +121,12 @@ class SubwordSampler:
         return arcs
 
     def _merge(self, word: str, alpha: float, rng: random.Random) -> list[int]:
-        """Merges the best pair of neighbours first; a pair is dropped with probability alpha."""
+        """Merges the best pair of neighbours first; each step drops some with probability alpha."""
         pieces = list(word)  # "" once merged into the piece on the left
         left = list(range(-1, len(word) - 1))
         right = list(range(1, len(word) + 1))
         queue: list[tuple[float, int, str]] = []
+        dropped: list[tuple[float, int, str]] = []  # at this step
 
         def offer(at: int) -> None:
             if at >= 0 and right[at] < len(word):
@@ -135,16 +137,21 @@ class SubwordSampler:
         for at in range(len(word)):
             offer(at)
         while queue:
-            _, at, pair = heappop(queue)
+            best = heappop(queue)
+            _, at, pair = best
             other = right[at]
-            gone = not pieces[at] or other == len(word) or pieces[at] + pieces[other] != pair
-            if gone or rng.random() < alpha:
+            if not pieces[at] or other == len(word) or pieces[at] + pieces[other] != pair:
+                continue  # one of the two has been merged with another
+            if rng.random() < alpha:
+                dropped.append(best)
                 continue
             pieces[at], pieces[other], right[at] = pair, "", right[other]
             if right[at] < len(word):
                 left[right[at]] = at
             offer(left[at])
             offer(at)
+            while dropped:
+                heappush(queue, dropped.pop())
         return [
             i
             for piece in filter(None, pieces)

@@ -6,6 +6,7 @@ Shapes: N sentences (M of them left), K hypotheses a sentence, V vocabulary, T t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import count
 
 import torch
@@ -40,6 +41,7 @@ def beam_search(
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float = 1.0,
+    must_end: Callable[[Tensor], Tensor] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search for the sequences of the highest score, K beginnings at a time.
 
@@ -65,6 +67,7 @@ def beam_search(
         no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
         repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
             2019); 1 turns it off.
+        must_end: says which hypotheses (N, K) are over, of their tokens (N, K, T) so far.
 
     Returns:
         N lists of `nbest` hypotheses, best first; fewer where no more sequences exist.
@@ -77,7 +80,7 @@ def beam_search(
     check_length_penalty(length_penalty)
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
-    constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
+    constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty, must_end)
 
     found: list[list[Hypothesis]] = [[] for _ in range(state[0].size(0))]
     sentences = torch.arange(len(found), device=state[0].device)  # (M,)

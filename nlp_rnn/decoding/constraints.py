@@ -6,6 +6,7 @@ Shapes: N sentences, K hypotheses a sentence, V vocabulary, T tokens so far.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,12 +23,14 @@ class Constraints:
     """What a search may generate next.
 
     PAD and BOS never come, EOS not before `min_length` tokens, no n-gram twice. A hypothesis with
-    no token left may always end. Each option costs nothing while it is off.
+    no token left may always end; one that must end does so with probability 1. Each option costs
+    nothing while it is off.
 
     Attributes:
         min_length: (N,) tokens before EOS.
         no_repeat_ngram_size: no n-gram of this size comes twice; 0 turns it off.
         repetition_penalty: see `penalize_repetition`; 1 turns it off.
+        must_end: says which hypotheses (N, K) are over, of tokens (N, K, T); None is off.
 
     Raises:
         InputError: an option is out of range.
@@ -36,6 +39,7 @@ class Constraints:
     min_length: Tensor
     no_repeat_ngram_size: int
     repetition_penalty: float
+    must_end: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         size, penalty = self.no_repeat_ngram_size, self.repetition_penalty
@@ -66,6 +70,10 @@ class Constraints:
             ban_repeated_ngrams(log_probs, history, self.no_repeat_ngram_size)
             stuck = log_probs.amax(-1) == -math.inf
             log_probs[..., EOS] = end.where(stuck, log_probs[..., EOS])
+        if self.must_end is not None:
+            over = self.must_end(history)
+            log_probs.masked_fill_(over[..., None], -math.inf)
+            log_probs[..., EOS].masked_fill_(over, 0.0)
         return log_probs
 
     def rows(self, keep: Tensor) -> Constraints:

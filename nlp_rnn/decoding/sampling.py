@@ -5,7 +5,7 @@ Shapes: N sentences, K samples a sentence, V vocabulary, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import torch
@@ -45,15 +45,11 @@ def sample(
     max_length: int | Tensor,
     min_length: int | Tensor = 0,
     num_samples: int = 1,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
-    typical_p: float = 1.0,
-    generator: torch.Generator | None = None,
+    draw: Draw = Draw(),
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float = 1.0,
+    must_end: Callable[[Tensor], Tensor] | None = None,
 ) -> list[list[Hypothesis]]:
     """Draw every token from the model's distribution, sharpened and truncated as asked.
 
@@ -65,21 +61,13 @@ def sample(
             is finished without EOS.
         min_length: tokens before EOS may come, as a number or (N,).
         num_samples: K, independent samples of each sentence.
-        temperature: divides the logits; above 0, under 1 sharpens.
-        top_k: keep the k most probable tokens (Fan et al. 2018); 1 is greedy search, 0 turns it
-            off.
-        top_p: keep the fewest most probable tokens that together reach p (nucleus sampling,
-            Holtzman et al. 2020); 1 turns it off.
-        min_p: keep tokens of at least this share of the top probability (Nguyen et al. 2024);
-            0 turns it off.
-        typical_p: keep tokens of typical information that together reach p (Meister et al.
-            2023); 1 turns it off.
-        generator: source of randomness, on the device of the logits; torch's global one if None.
-            The same seed and the same batch give the same samples.
+        draw: how a token is picked; the same seed of its generator and the same batch give the
+            same samples.
         start: (N,) first tokens fed, BOS if None; no part of the output.
         no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
         repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
             2019); 1 turns it off.
+        must_end: says which samples (N, K) are over, of their tokens (N, K, T) so far.
 
     Returns:
         N lists of K hypotheses, in the order drawn.
@@ -88,20 +76,12 @@ def sample(
         InputError: an option is out of range.
     """
     require(num_samples >= 1, f"num_samples={num_samples}", "num_samples >= 1")
-    pick = Draw(
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        typical_p=typical_p,
-        generator=generator,
-    )
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
-    constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
+    constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty, must_end)
     tokens, *state_list = spread((first_tokens(start, state), *state), num_samples)
     return _collect(
-        _unroll(step, tokens, tuple(state_list), memory, pick, constraints, limit), tokens
+        _unroll(step, tokens, tuple(state_list), memory, draw, constraints, limit), tokens
     )
 
 
@@ -112,19 +92,14 @@ def stream(
     *,
     max_length: int,
     min_length: int = 0,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
-    typical_p: float = 1.0,
-    generator: torch.Generator | None = None,
+    draw: Draw = Draw(),
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float = 1.0,
 ) -> Iterator[int]:
     """Sample one sentence and hand out each token as soon as it is drawn.
 
-    Takes the arguments of `sample` with N = 1; `top_k=1` streams that of greedy search.
+    Takes the arguments of `sample` with N = 1; `Draw(top_k=1)` streams that of greedy search.
 
     Returns:
         An iterator over ids, without EOS.
@@ -132,18 +107,10 @@ def stream(
     Raises:
         InputError: an option is out of range.
     """
-    pick = Draw(
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        typical_p=typical_p,
-        generator=generator,
-    )
     limit = per_sentence("max_length", max_length, state, least=1)
     shortest = per_sentence("min_length", min_length, state, least=0)
     constraints = Constraints(shortest, no_repeat_ngram_size, repetition_penalty)
-    steps = _unroll(step, first_tokens(start, state), state, memory, pick, constraints, limit)
+    steps = _unroll(step, first_tokens(start, state), state, memory, draw, constraints, limit)
     return (token for _, tokens, _ in steps if (token := int(tokens)) != EOS)
 
 
@@ -153,7 +120,7 @@ def _unroll(
     tokens: Tensor,
     state: tuple[Tensor, ...],
     memory: tuple[Tensor, ...],
-    pick: Draw,
+    draw: Draw,
     constraints: Constraints,
     limit: Tensor,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -172,7 +139,7 @@ def _unroll(
             return
         logits, state = step(tokens, state, memory)
         log_probs = constraints.log_probs(logits, history)
-        tokens = pick(log_probs)
+        tokens = draw(log_probs)
         gained = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
         tokens = tokens.where(alive, PAD)
         yield sentences, tokens, gained.where(alive, 0.0)

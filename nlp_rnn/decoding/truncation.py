@@ -24,7 +24,8 @@ class Draw:
 
     Attributes:
         temperature: divides the log-probabilities; above 0, under 1 sharpens.
-        top_k: keep the k most probable tokens (Fan et al. 2018); 0 turns it off.
+        top_k: keep the k most probable tokens (Fan et al. 2018); 1 is greedy search, 0 turns it
+            off.
         top_p: see `keep_top_p`; 1 turns it off.
         min_p: see `keep_min_p`; 0 turns it off.
         typical_p: see `keep_typical`; 1 turns it off.
@@ -34,12 +35,12 @@ class Draw:
         InputError: an option is out of range.
     """
 
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    generator: torch.Generator | None
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    generator: torch.Generator | None = None
 
     def __post_init__(self) -> None:
         require(

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nlp_rnn.explain.fonts import fonts_for
+from nlp_rnn.label_metrics import BINS
 
 __all__ = ["MOST_LABELS", "confusion_figure", "reliability_figure"]
 
-BINS = 10
 MOST_LABELS = 20
 """That there is room for the numbers of."""
 

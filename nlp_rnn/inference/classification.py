@@ -17,7 +17,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import Vocabulary, open_vocabulary
-from nlp_rnn.errors import TruncationWarning
+from nlp_rnn.errors import TruncationWarning, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -112,6 +112,11 @@ class TextClassifier:
         return cls(network, vocabulary, temperature=temperature, precision=precision)
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    @property
     def labels(self) -> list[str]:
         """The labels, in the order of the network's scores."""
         return self.network.labels
@@ -131,6 +136,9 @@ class TextClassifier:
             texts: one or more; an empty one is classified like any other.
             batch_size: most texts that are read together, fewer if they are long; no matter for
                 the result.
+
+        Raises:
+            InputError: a batch size below 1.
         """
         if isinstance(texts, str):
             return self([texts])[0]
@@ -139,7 +147,12 @@ class TextClassifier:
         return [self._classification(each) for each in probs.tolist()]
 
     def logits(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
-        """The network's scores, before the temperature: (N, C) in float32 on the CPU."""
+        """The network's scores, before the temperature: (N, C) in float32 on the CPU.
+
+        Raises:
+            InputError: a batch size below 1.
+        """
+        require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [[*tokens, EOS] for tokens in self.vocabulary.encode_batch(texts)]
         longest = LIMIT if self.network.arguments["directions"] == "both" else WINDOW
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
@@ -151,7 +164,7 @@ class TextClassifier:
                 found[row] = self._read_long(ids[row], row).float().cpu()
             done = 0
             while done < len(rest):
-                most = max(1, min(batch_size, BATCH // len(ids[rest[done]])))  # longest first
+                most = min(batch_size, max(1, BATCH // len(ids[rest[done]])))  # longest first
                 rows = rest[done : done + most]
                 done += most
                 tokens, lengths = pad([ids[row] for row in rows])
@@ -175,8 +188,7 @@ class TextClassifier:
         return self.network.score(readings)[0]
 
     def _on_device(self, *tensors: Tensor) -> list[Tensor]:
-        device = next(self.network.parameters()).device
-        return [each.to(device) for each in tensors]
+        return [each.to(self.device) for each in tensors]
 
     def _classification(self, probs: list[float]) -> Classification:
         probabilities = dict(zip(self.labels, probs))

@@ -5,7 +5,7 @@ N texts, K samples, T tokens, L layers, H hidden.
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -131,7 +131,7 @@ class TextGenerator:
             states = [self._read(each) for each in ids]
             state = tuple(torch.cat(parts).unsqueeze(1) for parts in zip(*states))
             start = torch.tensor([[EOS, *each][-1] for each in ids], device=self.device)
-            found = search.search(self._step, state, start)
+            found = search.search(self.network.step, state, start, self._stops(search.stop))
         return [
             [self._joined(prompt, before, each.tokens, search.stop) for each in hypotheses]
             for prompt, before, hypotheses in zip(prompts, ids, found)
@@ -225,6 +225,26 @@ class TextGenerator:
                 nats = self.network.negative_log_likelihood(outputs.flatten(0, 1), after.flatten())
                 scored.append(-nats.view(after.shape).masked_fill(after == 0, 0.0))
         return torch.cat(scored, 1)
+
+    def _stops(self, stop: Sequence[str]) -> Callable[[Tensor], Tensor] | None:
+        """Tells which continuations (N, K) hold a text to stop at, of their tokens (N, K, T)."""
+        wanted = [each for each in stop if each]
+        if not wanted:
+            return None
+        # A token is a character or a byte at least, but for a space that begins what is decoded.
+        reach = 2 + max(len(each.encode()) for each in wanted)
+
+        def stops(tokens: Tensor) -> Tensor:
+            found = [
+                [any(each in self._decoded(ids) for each in wanted) for ids in samples]
+                for samples in tokens[..., -reach:].tolist()
+            ]
+            return torch.tensor(found, device=tokens.device)
+
+        return stops
+
+    def _decoded(self, drawn: list[int]) -> str:
+        return self.vocabulary.decode(drawn[::-1] if self._backward else drawn)
 
     def _joined(self, prompt: str, before: list[int], drawn: list[int], stop: Sequence[str]) -> str:
         """The prompt as it was given, with what was drawn."""

@@ -3,14 +3,13 @@
 N texts, L layers, H hidden.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nlp_rnn.decoding import Hypothesis, Step, beam_search, sample, seeded, stream
+from nlp_rnn.decoding import Draw, Hypothesis, Step, beam_search, sample, seeded, stream
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.modules.rnn import State
 
@@ -57,30 +56,51 @@ class TextSampling:
     def __post_init__(self) -> None:
         _check_stop(self.stop)
 
-    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        step: Step,
+        state: State,
+        start: Tensor,
+        must_end: Callable[[Tensor], Tensor] | None = None,
+    ) -> list[list[Hypothesis]]:
         """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        _check_lengths(self)
         return sample(
-            step, state, start=start, num_samples=self.num_samples, **self._options(start.device)
+            step,
+            state,
+            start=start,
+            max_length=self.max_tokens,
+            min_length=self.min_tokens,
+            num_samples=self.num_samples,
+            draw=self._draw(start.device),
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            repetition_penalty=self.repetition_penalty,
+            must_end=must_end,
         )
 
     def stream(self, step: Step, state: State, start: Tensor) -> Iterator[int]:
         """The ids of one continuation, each as soon as it is drawn."""
-        return stream(step, state, start=start, **self._options(start.device))
-
-    def _options(self, device: torch.device) -> dict[str, Any]:
         _check_lengths(self)
-        return {
-            "max_length": self.max_tokens,
-            "min_length": self.min_tokens,
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "top_p": self.top_p,
-            "min_p": self.min_p,
-            "typical_p": self.typical_p,
-            "repetition_penalty": self.repetition_penalty,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "generator": seeded(self.seed, device),
-        }
+        return stream(
+            step,
+            state,
+            start=start,
+            max_length=self.max_tokens,
+            min_length=self.min_tokens,
+            draw=self._draw(start.device),
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            repetition_penalty=self.repetition_penalty,
+        )
+
+    def _draw(self, device: torch.device) -> Draw:
+        return Draw(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            typical_p=self.typical_p,
+            generator=seeded(self.seed, device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +115,7 @@ class TextBeamSearch:
         length_penalty: alpha of Wu et al. 2016; 0 prefers short ones.
         repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
         no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
-        stop: texts before which the continuation ends.
+        stop: texts before which the continuation ends; they count in the ranking.
 
     Raises:
         InputError: ``stop`` is a text instead of a list of them; when used, a value out of range.
@@ -113,7 +133,13 @@ class TextBeamSearch:
     def __post_init__(self) -> None:
         _check_stop(self.stop)
 
-    def search(self, step: Step, state: State, start: Tensor) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        step: Step,
+        state: State,
+        start: Tensor,
+        must_end: Callable[[Tensor], Tensor] | None = None,
+    ) -> list[list[Hypothesis]]:
         """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
         _check_lengths(self)
         require(
@@ -132,6 +158,7 @@ class TextBeamSearch:
             length_penalty=self.length_penalty,
             repetition_penalty=self.repetition_penalty,
             no_repeat_ngram_size=self.no_repeat_ngram_size,
+            must_end=must_end,
         )
 
 

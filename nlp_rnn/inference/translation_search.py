@@ -117,14 +117,7 @@ class Sampling:
         _check_most(self.max_length_ratio)
         seeded(self.seed, torch.device("cpu"))
         require(1 <= self.num_samples <= MOST, f"num_samples={self.num_samples}", f"1 to {MOST}")
-        Draw(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            typical_p=1.0,
-            generator=None,
-        )
+        self._draw(None)
 
     def search(
         self,
@@ -142,6 +135,11 @@ class Sampling:
             memory,
             max_length=_times(lengths, self.max_length_ratio) + 10,
             num_samples=self.num_samples,
+            draw=self._draw(generator),
+        )
+
+    def _draw(self, generator: torch.Generator | None) -> Draw:
+        return Draw(
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,

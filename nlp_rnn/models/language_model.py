@@ -29,7 +29,8 @@ class LanguageModel(nn.Module):
         num_layers: L.
         tied: the softmax uses the embedding matrix (Press & Wolf 2017, Inan et al. 2017).
         adaptive_cutoffs: ids at which the clusters of an adaptive softmax begin (Grave et al.
-            2017), for vocabularies of tens of thousands; empty means the full softmax.
+            2017), for vocabularies of tens of thousands, sorted by frequency as those of words
+            and of unigram models are; empty means the full softmax.
         embedding_dropout: locked dropout on embeddings (Gal & Ghahramani 2016).
         type_dropout: share of word types that are blanked in a batch; "embedding dropout" of
             Merity et al. 2018.

@@ -15,7 +15,26 @@ from nlp_rnn.errors import require
 __all__ = ["LockedDropout", "TypeDropout", "WeightDropout", "WordDropout"]
 
 
-class LockedDropout(nn.Module):
+class _Dropout(nn.Module):
+    """What is kept is scaled by 1 / (1 - p), so that its mean stays; evaluation drops nothing.
+
+    Args:
+        p: the share that is dropped.
+
+    Raises:
+        InputError: it is no share, or all.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        require(0 <= p < 1, f"dropout {p}", "0 (off) to below 1")
+        self.p = p
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class LockedDropout(_Dropout):
     """Drops the same features at every time step (Gal & Ghahramani 2016, variational dropout).
 
     A mask per sequence instead of one per step is the better regulariser for a recurrent network,
@@ -23,26 +42,15 @@ class LockedDropout(nn.Module):
     training step after its matrix products.
     """
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = _share(p)
-
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, T, H) -> (N, T, H)."""
         if not self.training or self.p == 0:
             return inputs
         return inputs * F.dropout(inputs.new_ones(inputs.size(0), 1, inputs.size(2)), self.p)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
-
-class WordDropout(nn.Module):
+class WordDropout(_Dropout):
     """Blanks whole word vectors at random positions (Sennrich, Haddow & Birch 2016, WMT system)."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = _share(p)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, T, H) -> (N, T, H)."""
@@ -50,19 +58,12 @@ class WordDropout(nn.Module):
             return inputs
         return inputs * F.dropout(inputs.new_ones(inputs.size(0), inputs.size(1), 1), self.p)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
-
-class TypeDropout(nn.Module):
+class TypeDropout(_Dropout):
     """Blanks word types: everywhere in the batch the same words (Gal & Ghahramani 2016, 3.2).
 
     This is the "embedding dropout" of Merity et al. 2018 (AWD-LSTM).
     """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = _share(p)
 
     def forward(self, embedded: Tensor, tokens: Tensor, vocab_size: int) -> Tensor:
         """(N, T, H), ids (N, T) and V -> (N, T, H)."""
@@ -71,22 +72,15 @@ class TypeDropout(nn.Module):
         kept = F.dropout(embedded.new_ones(vocab_size), self.p)
         return embedded * kept[tokens].unsqueeze(2)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
-
-class WeightDropout(nn.Module):
+class WeightDropout(_Dropout):
     """Runs a fused recurrent layer with some of its recurrent weights left out (DropConnect).
 
     Wan et al. 2013; on the hidden-to-hidden matrix, Merity et al. 2018. One mask serves all time
-    steps. The layer reads the masked matrix through `torch.func.functional_call`, which keeps the
-    fused kernel; to replace the layer's own parameter has no effect any more, as the kernel reads
-    a list of weights that was made before.
+    steps of a call. The layer reads the masked matrix through `torch.func.functional_call`, which
+    keeps the fused kernel; to replace the layer's own parameter has no effect any more, as the
+    kernel reads a list of weights that was made before.
     """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = _share(p)
 
     def forward(self, layer: nn.RNNBase, inputs: Tensor, state: Any) -> Any:
         """What ``layer(inputs, state)`` returns."""
@@ -96,16 +90,3 @@ class WeightDropout(nn.Module):
         # Millions of them: F.dropout's mask takes a CPU 2.5 times as long to draw.
         mask = torch.rand_like(weight).ge_(self.p).div_(1 - self.p)
         return functional_call(layer, {"weight_hh_l0": weight * mask}, (inputs, state))
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-def _share(p: float) -> float:
-    """The share that is dropped, if it can be.
-
-    Raises:
-        InputError: it is no share, or all.
-    """
-    require(0 <= p < 1, f"dropout {p}", "0 (off) to below 1")
-    return p

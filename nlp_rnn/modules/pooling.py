@@ -120,7 +120,9 @@ class _Attention(nn.Module):
         if before:
             highest = torch.maximum(highest, before[0])
         shares = (scores - highest).exp()
-        values, total = shares @ encoded.outputs.float(), shares.sum(2, keepdim=True)
+        with torch.autocast(shares.device.type, enabled=False):  # it would multiply in bf16
+            values = shares @ encoded.outputs.float()
+        total = shares.sum(2, keepdim=True)
         if before:
             fade = (before[0] - highest).exp()
             values, total = values + fade * before[1], total + fade * before[2]

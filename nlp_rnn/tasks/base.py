@@ -66,7 +66,8 @@ class Task(LightningModule):
         """The mean cost of the global batch, whose gradient is right on every rank.
 
         Each rank holds a part of the batch. Gradients are averaged over ranks, so the sum needs
-        their number as a factor.
+        their number as a factor. With ``accumulate_grad_batches`` each batch counts alike, whatever
+        it holds, as Lightning has it.
 
         Args:
             total: summed over the part of this rank.

@@ -28,7 +28,8 @@ class Optimization:
             al. 2017), or stays ``constant``.
         final_share: where the cosine ends, as a share of the peak.
         beta2: decay of AdamW's squared-gradient average.
-        weight_decay: share of the weights, times the rate, taken off at each update.
+        weight_decay: share of the weights, times the rate, taken off at each update; of all of
+            them, biases and embeddings too.
 
     Raises:
         InputError: a value out of range.

@@ -1,6 +1,7 @@
 import math
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -90,6 +91,34 @@ def test_unigram_samples_in_proportion_to_the_model(alpha):
     for ids, weight in weights.items():
         share = weight / sum(weights.values())
         assert abs(counts[ids] / draws - share) < 5 * math.sqrt(share * (1 - share) / draws) + 1e-3
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5])
+def test_bpe_drops_merges_at_every_step_anew(alpha):
+    tokenizer = train("bpe")
+    model = tokenizer._model
+    word = max((word for text in sentences() for word in text.split()), key=len)
+    rng = random.Random(1)
+
+    def merged():  # Provilkov et al. 2020, algorithm 1
+        pieces = list("▁" + word)
+        while True:
+            pairs = [(left + right, at) for at, (left, right) in enumerate(pairwise(pieces))]
+            ids = [(model.piece_to_id(pair), at) for pair, at in pairs]
+            kept = [(id_, at) for id_, at in ids if id_ != UNK and rng.random() >= alpha]
+            if not kept:
+                return tuple(map(model.piece_to_id, pieces))
+            _, at = min(kept)  # ids are in the order in which merges were learned
+            pieces[at : at + 2] = ["".join(pieces[at : at + 2])]
+
+    draws = 4000
+    expected = Counter(merged() for _ in range(draws))
+    counts = Counter(map(tuple, tokenizer.sample_batch([word] * draws, alpha=alpha, seed=0)))
+    assert len(expected) > 3
+    for ids in expected | counts:
+        share = (expected[ids] + counts[ids]) / (2 * draws)
+        spread = math.sqrt(2 * share * (1 - share) / draws)
+        assert abs(counts[ids] - expected[ids]) / draws < 5 * spread + 1e-3
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])

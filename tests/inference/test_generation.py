@@ -130,6 +130,28 @@ def test_a_stop_text_ends_every_kind_of_output():
     assert "the" + "".join(generator.stream("the", ended)) == expected
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_stop_text_ends_the_search_too(vocabulary, direction):
+    generator = build(vocabulary, direction=direction)
+    search = TextSampling(max_tokens=60, min_tokens=60, seed=3)
+    written = generator("the", search)
+    stop = written[len(written) // 2 :][:3]
+    step, steps = generator.network.step, []
+    generator.network.step = lambda *given: steps.append(1) or step(*given)
+    stopped = TextSampling(max_tokens=60, min_tokens=60, seed=3, stop=[stop])
+    assert len(generator("the", stopped)) < len(written)
+    assert 1 < len(steps) < 60
+
+
+def test_beams_that_stop_are_ranked_as_they_are_read():
+    generator = build(WordVocabulary.train(TEXTS, vocab_size=12))
+    whole = TextBeamSearch(max_tokens=9, min_tokens=9, beam_size=4, num_samples=4)
+    stop = generator("", whole).split()[2]
+    search = TextBeamSearch(max_tokens=9, beam_size=4, num_samples=4, stop=[stop])
+    (texts,) = generator.generate([""], search)
+    assert len(set(texts)) == 4
+
+
 def test_log_probs_are_those_of_reading_alone(generator):
     texts = ["the cat saw", "", "a dog ran to the cat saw the dog . " * 60]
     scored = generator.log_probs(texts, batch_size=2)
@@ -165,7 +187,7 @@ class Fixed:
     def __init__(self, ids, stop=()):
         self.ids, self.stop = ids, stop
 
-    def search(self, step, state, start):
+    def search(self, step, state, start, must_end):
         return [[Hypothesis(self.ids, 0.0, 0.0)] for _ in start]
 
 

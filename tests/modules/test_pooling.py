@@ -55,6 +55,20 @@ def test_attention_is_the_mean_by_its_weights():
     torch.testing.assert_close(pooling(batch), (weights @ batch.outputs).flatten(1))
 
 
+@pytest.mark.parametrize("kind", ["mean", "attention"])
+def test_sums_over_a_long_text_stay_in_fp32(kind):
+    pooling = Pooling(kind=kind, size=D)
+    outputs = (1 + torch.rand(1, 3000, D)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        found = pooling(encoded([3000], outputs))
+        if kind == "attention":  # whose scores may be rounded, but not what they weigh
+            shares = pooling.parts[0].scores(encoded([3000], outputs)).softmax(2)
+        else:
+            shares = torch.full((1, 1, 3000), 1 / 3000)
+    expected = (shares.double() @ outputs.double()).flatten(1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("options", [{"kind": "median"}, {"kind": "attention", "num_hops": 0}])
 def test_wrong_options_are_refused(options):
     with pytest.raises(InputError):

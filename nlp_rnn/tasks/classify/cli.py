@@ -157,7 +157,7 @@ class ClassifyCLI(TaskCLI):
         self._print(self.scored(split), split, evaluation)
         raw = label_scores(evaluation.logits, evaluation.targets)
         Console().print(
-            f"temperature {self.model.temperature:.2f}: calibration error "
+            f"temperature {self.model.temperature:.2f}, chosen on validation: calibration error "
             f"{100 * raw.calibration_error:.1f}% before, "
             f"{100 * evaluation.scores.calibration_error:.1f}% after",
             highlight=False,

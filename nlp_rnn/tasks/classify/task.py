@@ -54,7 +54,8 @@ class ClassificationTask(Task):
     """Trains a `Classifier`, from nothing, from word vectors or from language models.
 
     At each validation in training, its texts choose the temperature that the probabilities are read
-    at; it is part of the checkpoint.
+    at; it is part of the checkpoint. Losses and calibration errors logged there are those without
+    it, since it is fitted to these very texts.
 
     Args:
         network: the classifier.
@@ -207,12 +208,14 @@ class ClassificationTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         rows, logits, targets = self._gathered()
-        if self.trainer.state.fn == "fit":  # else it would be fitted to what it is judged by
+        if self.trainer.state.fn == "fit":
+            self._end("val", rows, logits, targets, temperature=1.0)
             self.temperature = best_temperature(logits, targets)
-        self._end("val", rows, logits, targets)
+        else:
+            self._end("val", rows, logits, targets, temperature=self.temperature)
 
     def on_test_epoch_end(self) -> None:
-        self._end("test", *self._gathered())
+        self._end("test", *self._gathered(), temperature=self.temperature)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -297,8 +300,10 @@ class ClassificationTask(Task):
         order = rows.argsort()
         return rows[order].tolist(), torch.cat(logits)[order], torch.cat(targets)[order]
 
-    def _end(self, prefix: str, rows: list[int], logits: Tensor, targets: Tensor) -> None:
-        scores = label_scores(logits / self.temperature, targets)
+    def _end(
+        self, prefix: str, rows: list[int], logits: Tensor, targets: Tensor, *, temperature: float
+    ) -> None:
+        scores = label_scores(logits / temperature, targets)
         self.evaluation = Evaluation(rows, logits, targets, scores)
         for name in ("loss", "accuracy", "macro_f1", "macro_recall", "calibration_error"):
             self.log(f"{prefix}_{name}", getattr(scores, name), prog_bar=name == "accuracy")

@@ -16,7 +16,7 @@ from nlp_rnn.data.carving import carve_end
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
 from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.evaluation import TextSize
 from nlp_rnn.tasks.data import TaskData
 
@@ -44,7 +44,8 @@ class LanguageModelData(TaskData):
             blank ones, with the line ends between them. Figures for WikiText and PTB are by row.
         direction: ``backward`` reads the text from its end to its start.
         batch_size: N in training, over all processes.
-        window: T in training; several take turns in an order drawn for each epoch.
+        window: T in training; several take turns in an order drawn for each epoch. Each is an
+            update of the full rate, which Merity et al. (2018) scale by the length.
         eval_batch_size: N in validation and test. 1 reads the text in one piece; more is faster,
             and costs the context of N - 1 starts.
         eval_window: T in validation and test, a matter of speed alone, but for dynamic evaluation,
@@ -97,9 +98,26 @@ class LanguageModelData(TaskData):
         self.vocabulary: Vocabulary
         self._encoded: dict[str, datasets.Dataset] = {}
 
+    def check_sorted(self) -> None:
+        """Refuse ids that an adaptive softmax cannot split into clusters by frequency.
+
+        Raises:
+            InputError: BPE puts single characters last, and so the most frequent pieces of all.
+        """
+        if self.tokenizer == "bpe":
+            raise InputError(
+                "network.adaptive_cutoffs need ids that begin with the most frequent tokens, and "
+                "BPE puts its single characters last: give --data.tokenizer unigram or word"
+            )
+
     def make_train_loader(self) -> ResumableLoader:
-        streams = side_by_side(self.ids("train"), self.batch_size)
         rank, world_size = self.ranks
+        require(
+            self.batch_size >= world_size,
+            f"batch_size {self.batch_size}",
+            f"a stream for each of the {world_size} processes",
+        )
+        streams = side_by_side(self.ids("train"), self.batch_size)
         return ResumableLoader(
             Streams(streams[rank::world_size]),
             batch_sampler=WindowBatches(

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from nlp_rnn.data.streams import Window
 from nlp_rnn.data.tokenizer import PAD
-from nlp_rnn.errors import require
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.evaluation import (
     DynamicEvaluation,
     NeuralCache,
     Reader,
-    head_precision,
+    head_autocast,
     perplexities,
 )
 from nlp_rnn.inference import TextGenerator
@@ -33,8 +33,9 @@ class LanguageModelTask(Task):
     """Trains a `LanguageModel` by truncated backpropagation through time.
 
     A window is an ordinary batch to Lightning, so clipping, accumulation and precision work as
-    always; the state goes on from one to the next, without its gradient. It is part of the
-    checkpoint: a run that is resumed in the middle of an epoch equals one that was not stopped.
+    always: every window counts alike, however long. The state goes on from one to the next, without
+    its gradient. It is part of the checkpoint: a run that is resumed in the middle of an epoch
+    equals one that was not stopped.
 
     Args:
         network: the language model.
@@ -98,8 +99,19 @@ class LanguageModelTask(Task):
         return TextGenerator(self.network, self.data.vocabulary, direction=self.data.direction)
 
     def setup(self, stage: str) -> None:
-        """Warn of a softmax that this CPU would compute at a crawl."""
+        """Warn of a softmax that this CPU would compute at a crawl.
+
+        Raises:
+            InputError: an adaptive softmax over pieces that are not sorted by frequency, or
+                dynamic evaluation in several processes, each of which would learn for itself.
+        """
         super().setup(stage)
+        if stage == "fit" and self.network.arguments["adaptive_cutoffs"]:
+            self.data.check_sorted()
+        if stage != "fit" and self.dynamic.learning_rate and self.trainer.world_size > 1:
+            raise InputError(
+                "dynamic evaluation learns from one text in its order: --trainer.devices 1"
+            )
         if self.bf16_head:
             option = "--model.head_precision"
             warn_of_slow_bf16(self.trainer, f"the softmax ({option} bf16)", f"{option} trainer")
@@ -113,7 +125,7 @@ class LanguageModelTask(Task):
         outputs, dropped, state = self.network(batch.inputs, self._state)
         self._state = tuple(part.detach() for part in state)
         real = batch.following != PAD
-        with head_precision(outputs, self.bf16_head):
+        with head_autocast(outputs, self.bf16_head):
             nats = self.network.negative_log_likelihood(dropped[real], batch.following[real])
         tokens = real.sum()
         loss = self.mean_over_ranks(nats.sum(), tokens)

@@ -13,6 +13,7 @@ import torch
 from nlp_rnn import TextClassifier
 from nlp_rnn.data.batching import TokenBatches
 from nlp_rnn.errors import InputError, TruncationWarning
+from nlp_rnn.label_metrics import label_scores
 from nlp_rnn.tasks.classify.cli import ClassifyCLI
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 
@@ -36,6 +37,15 @@ def test_fit_ends_with_figures_examples_and_pictures(folder, fit, tmp_path, caps
     pictures = tmp_path / "classify/version_0"
     assert (pictures / "confusion.png").stat().st_size > 5000
     assert (pictures / "reliability.png").stat().st_size > 5000
+
+
+def test_the_loss_of_validation_is_not_fitted_to_it(folder, fit, tmp_path):
+    cli = fit(folder, tmp_path, "--trainer.max_epochs=1")
+    seen, temperature = cli.model.evaluation, cli.model.temperature
+    fitted = label_scores(seen.logits / temperature, seen.targets).loss
+    assert temperature != 1
+    assert seen.scores.loss == label_scores(seen.logits, seen.targets).loss > fitted
+    assert float(cli.trainer.callback_metrics["val_loss"]) == pytest.approx(seen.scores.loss)
 
 
 def test_test_needs_the_checkpoint_alone(trained, tmp_path, capsys):

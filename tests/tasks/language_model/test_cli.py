@@ -176,6 +176,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
     ("flags", "message"),
     [
         (["--data.batch_size=5000"], "cannot be read as 5000 streams"),
+        (["--data.batch_size=0"], "batch_size 0 is out of range"),
+        (
+            ["--network.tied=false", "--network.adaptive_cutoffs=[10]", "--data.tokenizer=bpe"],
+            "BPE puts its single characters last",
+        ),
         (["--data.window=[0]"], "give one or more lengths"),
         (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
         (["--model.temporal_regularization=-1"], "temporal_regularization -1.0 is out of range"),
