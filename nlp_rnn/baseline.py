@@ -17,7 +17,11 @@ from nlp_rnn.errors import InputError
 __all__ = ["Baseline"]
 
 _TERMS = 50_000
-_WORD = r"\w+(?:['’]\w+)*"  # of one letter too; "don't" is one word, and so is "n't"
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+"""Characters of scripts without spaces (Thai, Lao, Burmese, Khmer, Kana, Han): each is a word."""
+
+_LETTER = rf"[^\W{_UNSPACED}]"
+_WORD = rf"[{_UNSPACED}]|{_LETTER}+(?:['’]{_LETTER}+)*"  # "don't" is one word
 _STRENGTHS = (1, 4, 16)  # C of scikit-learn; the larger, the weaker the penalty
 _CERTAIN = 10.0  # score of what never varies in training
 

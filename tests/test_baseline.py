@@ -101,6 +101,13 @@ def test_words_are_kept_however_short_or_written():
     assert "don" not in baseline.terms
 
 
+def test_scripts_without_spaces_are_read_by_character():
+    texts = ["我们觉得很好", "手机很好用", "我们觉得糟糕", "手机真糟糕"] * 3
+    baseline = Baseline.fit(texts, [1, 1, 0, 0] * 3, texts, [1, 1, 0, 0] * 3, 2)
+    assert baseline.predict(["这个电影很好", "这个电影糟糕"]).tolist() == [1, 0]
+    assert "很 好" in baseline.terms
+
+
 def test_rare_terms_are_left_out_if_others_are_left():
     texts = ["red house", "blue house"]
     assert Baseline.fit(texts, [0, 1], texts, [0, 1], 2).terms == ["house"]

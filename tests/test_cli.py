@@ -533,6 +533,10 @@ def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):
     first, second = sum(scored[2]), sum(scored[0])
     assert (code, lines) == (0, [f"1\t{first:.4f}\t{second:.4f}"])
     assert errors == ["the first text is likelier in 1 of 1 pairs"]
+    strange = write("strange.txt", "the zebra saw a quagga\n")
+    _, _, errors = run("score-text", language_model, "--input", strange)
+    assert len(errors) == 1
+    assert errors[0].startswith("warning: 2 of 5 tokens are unknown")
     even = write("even.txt", "cat the\tcat the\n")
     _, (line,), _ = run("score-text", language_model, "--input", even, "--pairs")
     assert line.startswith("0\t")
@@ -645,7 +649,9 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
         ("a.csv", "x,y\n1,2\n", ["--column=review"], "no column 'review'; there are x, y"),
         ("a.csv", "x,review\n1\n", ["--column=review"], "line 2: the row ends before 'review'"),
         ("a.jsonl", "{\n", ["--column=review"], "line 1: no JSON object"),
-        ("a.jsonl", '{"a": 1}\n', ["--column=review"], "line 1: no text in 'review'; it has a"),
+        ("a.jsonl", '{"a": 1}\n', ["--column=review"], "line 1: no 'review'; it has a"),
+        ("a.jsonl", '{"review": [1]}\n', ["--column=review"], "line 1: 'review' is no text"),
+        ("a.csv", "review\ngood film\n", [], "is a table: say where its texts stand"),
         ("a.txt", "x\n", ["--column=review"], "is no table"),
         ("a.csv", b"review\n\xff\n", ["--column=review"], "not UTF-8"),
         ("a.txt", "", [], "there is no text"),

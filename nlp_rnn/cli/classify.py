@@ -20,6 +20,7 @@ from nlp_rnn.errors import InputError
 
 __all__ = ["add_command"]
 
+_TABLES = (".csv", ".tsv", ".jsonl")
 POOL = 1024
 """Texts that are sorted by length together, once that many are waiting."""
 
@@ -53,6 +54,8 @@ def add_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.column and args.input is None:
         raise InputError("--column names a column of a table: give its file with --input")
+    if args.input and not args.column and args.input.suffix in _TABLES:
+        raise InputError(f"{args.input} is a table: say where its texts stand with --column")
     from nlp_rnn.inference.classification import label_line
 
     classifier = open_classifier(args)
@@ -77,7 +80,7 @@ def _column(path: Path, name: str) -> Iterator[str]:
     Raises:
         InputError: no such column, a row without it, no table, or not UTF-8.
     """
-    if path.suffix not in (".csv", ".tsv", ".jsonl"):
+    if path.suffix not in _TABLES:
         raise InputError(f"{path} is no table: --column reads .csv, .tsv and .jsonl")
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
@@ -98,9 +101,11 @@ def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}: no JSON object") from error
-        if not isinstance(row, dict) or not isinstance(row.get(name), str):
-            raise InputError(f"{path}, line {number}: no text in {name!r}; it has {_names(row)}")
-        yield row[name]
+        if not isinstance(row, dict) or name not in row:
+            raise InputError(f"{path}, line {number}: no {name!r}; it has {_names(row)}")
+        if not isinstance(row[name], (str, int, float)):
+            raise InputError(f"{path}, line {number}: {name!r} is no text")
+        yield str(row[name])
 
 
 def _rows(file: Any, path: Path, name: str) -> Iterator[str]:

@@ -51,9 +51,11 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from nlp_rnn.data.tokenizer import UNK
+
     generator = open_generator(args)
     lines = read_texts(args.input)
-    done = better = 0
+    done = better = unknown = tokens = 0
     for batch in arriving(lines, first=args.batch_size, most=max(POOL, args.batch_size)):
         if args.pairs:
             better += _pairs(generator, batch, done, args.batch_size)
@@ -69,8 +71,15 @@ def _run(args: argparse.Namespace) -> None:
                     sys.stdout.write(f"{number}\t{shown}\t{value:.4f}\n")
         sys.stdout.flush()
         done += len(batch)
+        ids = sum(generator.vocabulary.encode_batch(batch), [])
+        unknown, tokens = unknown + ids.count(UNK), tokens + len(ids)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")
+    if unknown:
+        sys.stderr.write(
+            f"warning: {unknown} of {tokens} tokens are unknown to the model; each counts as one "
+            "token, whatever it stands for\n"
+        )
     if args.pairs:
         sys.stderr.write(f"the first text is likelier in {better} of {done} pairs\n")
 

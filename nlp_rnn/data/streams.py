@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from nlp_rnn.data.batching import EpochBatches, fingerprint
 from nlp_rnn.data.tokenizer import PAD
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, require
 
 __all__ = ["Streams", "Window", "WindowBatches", "side_by_side", "take_window"]
 
@@ -35,7 +35,7 @@ class Window(NamedTuple):
     first: bool
 
 
-def side_by_side(ids: Tensor, rows: int) -> Tensor:
+def side_by_side(ids: Tensor, rows: int, *, what: str = "a text", option: str = "rows") -> Tensor:
     """Cuts one long text into equal parts.
 
     Row r begins with the last id of row r - 1, so that every id but the very first is predicted
@@ -44,18 +44,21 @@ def side_by_side(ids: Tensor, rows: int) -> Tensor:
     Args:
         ids: the text (length,), with an id in front that is only read.
         rows: N.
+        what: the text is, for errors.
+        option: that gave the rows, for errors.
 
     Returns:
         Ids (N, steps + 1), the last rows filled up with `PAD`.
 
     Raises:
-        InputError: the text has fewer tokens than N.
+        InputError: N below 1, or more than the tokens of the text.
     """
     length = len(ids) - 1
-    if rows < 1 or length < rows:
+    require(rows >= 1, f"{option} {rows}", "1 or more")
+    if length < rows:
         raise InputError(
-            f"a text of {length} tokens cannot be read as {rows} streams: give more text, or a "
-            "smaller batch size"
+            f"{what} of {length} tokens cannot be read as {rows} streams: give more text, or a "
+            f"smaller {option}"
         )
     steps = -(-length // rows)
     padded = torch.cat([ids, ids.new_full((rows * steps - length,), PAD)])

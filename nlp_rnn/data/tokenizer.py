@@ -6,7 +6,6 @@ import io
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Literal
 
 import sentencepiece
@@ -23,6 +22,7 @@ PAD, UNK, BOS, EOS = 0, 1, 2, 3
 _STRETCH = re.compile(r".{1,1000}(?:\s|\Z)|.{1,1000}", re.DOTALL)
 
 
+_SIGNS = ("<pad>", "<unk>", "<s>", "</s>")
 _MODEL_TYPES = ("unigram", "bpe", "char")
 _NORMALIZATIONS = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity")
 
@@ -105,14 +105,15 @@ class Tokenizer:
         for word in whole_words:
             if word.split() != [word]:
                 raise InputError(f"whole_words {word!r}: use words without white space")
-        remaining = iter(texts)
-        first = next((text for text in remaining if text.strip()), None)
-        if first is None:  # SentencePiece 0.2.1 ends the whole process on such a corpus
+        corpus = list(texts)
+        if not any(map(str.strip, corpus)):  # SentencePiece 0.2.1 ends the whole process on it
             raise InputError("the corpus to train the tokenizer on is empty; give it text")
+        # The trainer cuts its own signs out of the text, whose characters might stand there alone.
+        signs = [sign for sign in _SIGNS if any(sign in text for text in corpus)]
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_stretches(chain([first], remaining)),
+                sentence_iterator=_stretches(corpus),
                 model_writer=model,
                 vocab_size=vocab_size,
                 model_type=model_type,
@@ -120,7 +121,7 @@ class Tokenizer:
                 byte_fallback=byte_fallback,
                 normalization_rule_name=normalization,
                 remove_extra_whitespaces=normalization != "identity",
-                required_chars="\n" if normalization == "identity" else "",
+                required_chars="".join(["\n" if normalization == "identity" else "", *signs]),
                 user_defined_symbols=[f"▁{word}" for word in whole_words],
                 pad_id=PAD,
                 unk_id=UNK,
@@ -228,8 +229,10 @@ def _explain(message: str, vocab_size: int) -> str:
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return (
             f"vocab_size {vocab_size} is too small for the corpus' characters; use at least "
-            f"{found[1]}, or a lower character_coverage"
+            f"{found[1]}"
         )
+    if "char_model_trainer" in message:
+        return f"vocab_size {vocab_size} leaves no room for characters; use more"
     return f"SentencePiece cannot train with these settings: {message.strip()}"
 
 

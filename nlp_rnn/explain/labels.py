@@ -41,8 +41,9 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
             text = str(int(confusion[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=color)
     fonts = fonts_for("".join(labels))
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    shown = [label if len(label) <= 24 else f"{label[:23]}…" for label in labels]
+    axes.set_xticks(range(len(labels)), shown, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), shown)
     for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
         label.set(family=fonts, parse_math=False)  # a price is no formula
     axes.set(xlabel="predicted", ylabel="true")

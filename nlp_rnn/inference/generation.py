@@ -17,7 +17,7 @@ from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS, UNK
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
 from nlp_rnn.errors import InputError, require
-from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling
+from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling, check_list
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -123,7 +123,12 @@ class TextGenerator:
     def generate(
         self, prompts: Sequence[str], search: TextSampling | TextBeamSearch = TextSampling()
     ) -> list[list[str]]:
-        """For every prompt its continuations, prompt included, in the order drawn or ranked."""
+        """For every prompt its continuations, prompt included, in the order drawn or ranked.
+
+        Raises:
+            InputError: a text instead of a list of them; a value out of range.
+        """
+        check_list("prompts", prompts)
         if not prompts:
             return []
         ids = [self._ids(prompt) for prompt in prompts]
@@ -159,8 +164,9 @@ class TextGenerator:
         of the text, too, but each is given what stands to the right.
 
         Raises:
-            InputError: a batch size below 1.
+            InputError: a batch size below 1, or a text instead of a list of them.
         """
+        check_list("texts", texts)
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [self._ids(text) for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))

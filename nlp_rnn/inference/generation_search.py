@@ -13,7 +13,7 @@ from nlp_rnn.decoding import Draw, Hypothesis, Step, beam_search, sample, seeded
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.modules.rnn import State
 
-__all__ = ["TextBeamSearch", "TextSampling"]
+__all__ = ["TextBeamSearch", "TextSampling", "check_list"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class TextSampling:
     stop: Sequence[str] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        _check_stop(self.stop)
+        check_list("stop", self.stop)
 
     def search(
         self,
@@ -131,7 +131,7 @@ class TextBeamSearch:
     stop: Sequence[str] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        _check_stop(self.stop)
+        check_list("stop", self.stop)
 
     def search(
         self,
@@ -162,10 +162,14 @@ class TextBeamSearch:
         )
 
 
-def _check_stop(stop: Sequence[str]) -> None:
-    """A text is a sequence, too: of its characters, each of which would end the continuation."""
-    if isinstance(stop, str):
-        raise InputError(f"stop is the text {stop!r}: give a list of texts, [{stop!r}]")
+def check_list(name: str, texts: Sequence[str]) -> None:
+    """Raise for a text in the place of a list: it is a sequence of texts, too, of a letter each.
+
+    Raises:
+        InputError: naming it.
+    """
+    if isinstance(texts, str):
+        raise InputError(f"{name} is the text {texts!r}: give a list of texts, [{texts!r}]")
 
 
 def _check_lengths(search: TextSampling | TextBeamSearch) -> None:

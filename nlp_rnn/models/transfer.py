@@ -8,7 +8,7 @@ from nlp_rnn.errors import InputError
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.language_model import LanguageModel
 
-__all__ = ["SHARED_ARGUMENTS", "copy_language_model"]
+__all__ = ["SHARED_ARGUMENTS", "check_language_model", "copy_language_model"]
 
 SHARED_ARGUMENTS = (
     "vocab_size",
@@ -20,6 +20,49 @@ SHARED_ARGUMENTS = (
     "residual",
 )
 """Arguments that both networks have, and that have to agree."""
+
+
+def check_language_model(
+    theirs: dict[str, Any], ours: dict[str, Any], *, path: str, backward: bool = False
+) -> None:
+    """See whether a classifier can start from a language model, before there are any of both.
+
+    Args:
+        theirs: arguments of the language model.
+        ours: arguments of the classifier.
+        path: of the language model, for errors.
+        backward: whether it is for the stack that reads from the end.
+
+    Raises:
+        InputError: arguments that differ, or a classifier without such a stack.
+    """
+    differing = [name for name in SHARED_ARGUMENTS if theirs[name] != ours[name]]
+    if differing:
+        raise InputError(
+            f"{path} does not fit: "
+            + ", ".join(f"{n} is {theirs[n]} there and {ours[n]} here" for n in differing)
+            + (
+                "; train both language models with the same ones"
+                if backward
+                else "; leave these arguments of the network out, and they are taken from there"
+            )
+        )
+    if ours["residual"] and ours["embedding_size"] == ours["hidden_size"]:
+        raise InputError(
+            f"{path} cannot start a classifier: with residual layers as wide as the embedding, the "
+            "first one adds its input here and does not there"
+        )
+    if ours["characters"] or ours["convolution"]:
+        raise InputError(
+            f"{path} does not fit: its layers read embeddings alone, so leave out "
+            "network.characters and network.convolution"
+        )
+    if ours["directions"] != "apart" and (backward or ours["directions"] != "forward"):
+        wanted = "apart" if backward else "forward' or 'apart"
+        raise InputError(
+            f"{path} reads in one direction: it needs network.directions '{wanted}', not "
+            f"'{ours['directions']}'"
+        )
 
 
 @torch.no_grad()
@@ -35,34 +78,11 @@ def copy_language_model(
         backward: into the stack that reads from the end.
 
     Raises:
-        InputError: arguments that differ, or a classifier without such a stack.
+        InputError: see `check_language_model`.
     """
-    theirs: dict[str, Any] = source.arguments
-    ours: dict[str, Any] = classifier.arguments
-    differing = [name for name in SHARED_ARGUMENTS if theirs[name] != ours[name]]
-    if differing:
-        raise InputError(
-            f"{path} does not fit: "
-            + ", ".join(f"{n} is {theirs[n]} there and {ours[n]} here" for n in differing)
-            + "; leave these arguments of the network out, and they are taken from there"
-        )
-    if ours["residual"] and ours["embedding_size"] == ours["hidden_size"]:
-        raise InputError(
-            f"{path} cannot start a classifier: with residual layers as wide as the embedding, the "
-            "first one adds its input here and does not there"
-        )
-    if ours["characters"] or ours["convolution"]:
-        raise InputError(
-            f"{path} does not fit: its layers read embeddings alone, so leave out "
-            "network.characters and network.convolution"
-        )
+    check_language_model(source.arguments, classifier.arguments, path=path, backward=backward)
     reader = classifier.reversed_reader if backward else classifier.reader
-    if ours["directions"] == "both" or reader is None:
-        wanted = "apart" if backward else "forward' or 'apart"
-        raise InputError(
-            f"{path} reads in one direction: it needs network.directions '{wanted}', not "
-            f"'{ours['directions']}'"
-        )
+    assert reader is not None  # as was checked
     decoder, encoder = source.decoder, reader.encoder
     encoder.embedding.load_state_dict(decoder.embedding.state_dict())
     stacks = [decoder.lower, *([decoder.upper] if decoder.upper is not None else [])]

@@ -14,7 +14,8 @@ from nlp_rnn.errors import require
 __all__ = ["CausalConvolution", "CharacterCNN", "spellings"]
 
 CHARACTERS = 256
-"""Ids of characters: 0 is none, 1 and 2 the start and the end of a token, 3 is any other."""
+"""Ids of characters: 0 is none, 1 and 2 the start and the end of a token; those beyond Latin-1
+share ids with others."""
 
 
 class CausalConvolution(nn.Module):
@@ -93,7 +94,10 @@ def spellings(pieces: Sequence[str], longest: int = CharacterCNN.LONGEST) -> Ten
     """How tokens are written: ids of characters (V, C), the start and the end marked."""
     table = torch.zeros(len(pieces), longest, dtype=torch.long)
     for row, piece in zip(table, pieces):
-        letters = [code if 3 < code < CHARACTERS else 3 for code in map(ord, piece)]
+        letters = [
+            code if 3 <= code < CHARACTERS else 3 + code % (CHARACTERS - 3)
+            for code in map(ord, piece)
+        ]
         written = [1, *letters[: longest - 2], 2]
         row[: len(written)] = torch.tensor(written)
     return table

@@ -134,8 +134,8 @@ class Task(LightningModule):
         if not torch.isfinite(norm):
             raise DivergedError(
                 f"update {self.global_step}: the gradient norm is {norm.item()}; lower "
-                "--model.optimization.learning_rate or --trainer.gradient_clip_val and resume "
-                "from last.ckpt"
+                "--model.optimization.learning_rate or --trainer.gradient_clip_val, and start "
+                "again or resume from last.ckpt, if there is one"
             )
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

@@ -143,22 +143,26 @@ class TaskCLI(LightningCLI):
         remembered = self.remembered = checkpoint[self.data_class.__qualname__]
         data = {
             f"data.{name}": remembered[name]
-            for name in self.data_class.described
-            if remembered[name] is not None
+            for name in (*self.data_class.described, *self.data_class.trained_with)
+            if remembered.get(name) is not None
         }
-        of_splits = {
-            name: value
-            for name, value in data.items()
-            if name.startswith(("data.validation", "data.test"))
-        }
+        own = {name for name in data if name.startswith(("data.validation", "data.test"))}
+        owners = {name for name in own if name.count(".") == 1 or name.endswith(".dataset")}
         defaults = self._subcommand_parsers[subcommand].set_defaults
-        defaults({f"network.{name}": value for name, value in arguments.items()})
-        defaults({name: value for name, value in data.items() if name not in of_splits})
-        self.config = parser.parse_args(args)
-        if self.config[subcommand].data.dataset == remembered["dataset"]:
-            # Splits of their own belong to these data, and not to others that are given now.
-            defaults(of_splits)
+
+        def adopt(names: set[str]) -> Any:
+            defaults({name: data[name] for name in names})
             self.config = parser.parse_args(args)
+            return self.config[subcommand]
+
+        defaults({f"network.{name}": value for name, value in arguments.items()})
+        given = adopt({*data} - own)
+        # A split's own data set belongs to these data, and not to others that are given now; and
+        # columns and label map of a split to the data set that it had.
+        if given.data.dataset == remembered["dataset"]:
+            given = adopt(owners)
+            same = {name for name in owners if given[name] == data[name]}
+            adopt({name for name in own - owners if f"{name.rpartition('.')[0]}.dataset" in same})
         for name, value in arguments.items():
             given = self.config[subcommand].network[name]
             if given != value:

@@ -36,6 +36,9 @@ class TaskData(LightningDataModule):
     described: ClassVar[tuple[str, ...]]
     """Arguments that say which data these are, with dots; a checkpoint remembers them."""
 
+    trained_with: ClassVar[tuple[str, ...]] = ("tokenizer",)
+    """Arguments that a checkpoint's vocabulary was trained with, and that hold with it."""
+
     own_option: ClassVar[str] = "--data.{}"
     """What names a data set for one split."""
 
@@ -89,11 +92,19 @@ class TaskData(LightningDataModule):
         """Which data these are, and where training is in them."""
         position = None if self._train_loader is None else self._train_loader.state_dict()
         return {
-            **{name: attrgetter(name)(self) for name in self.described},
+            **{name: attrgetter(name)(self) for name in (*self.described, *self.trained_with)},
             "position": position,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in self.trained_with:
+            given = getattr(self, name)
+            learnt = state_dict.get(name, given)  # before they were kept, there was none
+            if given != learnt:
+                raise InputError(
+                    f"--data.{name} is {given}, but the model was trained with {learnt}: leave it "
+                    "out"
+                )
         self._position = state_dict["position"]
 
     @property

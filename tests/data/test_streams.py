@@ -29,6 +29,10 @@ def test_every_token_is_predicted_once_and_after_its_predecessor(length, rows):
 def test_a_text_shorter_than_the_batch_is_refused():
     with pytest.raises(InputError, match="3 tokens cannot be read as 4 streams"):
         side_by_side(text(3), 4)
+    with pytest.raises(InputError, match=r"train of 3 tokens .* or a smaller --data.batch_size"):
+        side_by_side(text(3), 4, what="train", option="--data.batch_size")
+    with pytest.raises(InputError, match="rows 0 is out of range"):
+        side_by_side(text(3), 0)
 
 
 @pytest.mark.parametrize("lengths", [[5], [3, 6], [100]])

@@ -123,6 +123,23 @@ def test_a_vocabulary_too_small_names_a_size_that_works():
     assert Tokenizer.train(sentences(), vocab_size=least).vocab_size == least
 
 
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
+def test_signs_of_sentencepiece_in_a_text_are_characters(model_type):
+    texts = ["a cat and a <unk> dog", "a dog </s> and a cat"] * 20
+    size = {"unigram": 22, "bpe": 30, "char": 19}[model_type]
+    tokenizer = Tokenizer.train(
+        texts, vocab_size=size, model_type=model_type, normalization="identity"
+    )
+    for text in texts[:2]:
+        assert UNK not in tokenizer.encode(text)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_a_char_model_without_room_says_so():
+    with pytest.raises(InputError, match="vocab_size 100 leaves no room for characters"):
+        Tokenizer.train(sentences(), vocab_size=100, model_type="char", byte_fallback=True)
+
+
 @pytest.mark.parametrize("corpus", [[], ["", " \n\t"]])
 def test_an_empty_corpus_is_refused(corpus):
     with pytest.raises(InputError, match="empty"):

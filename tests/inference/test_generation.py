@@ -74,6 +74,12 @@ def test_lengths_hold():
     assert lengths[2] == {9}
 
 
+def test_a_text_is_no_list_of_letters(generator):
+    for call in (generator.generate, generator.log_probs):
+        with pytest.raises(InputError, match="is the text 'the cat': give a list"):
+            call("the cat")
+
+
 @pytest.mark.parametrize("search", [TextSampling, TextBeamSearch])
 def test_a_stop_text_is_no_list_of_letters(search):
     with pytest.raises(InputError, match="give a list of texts"):

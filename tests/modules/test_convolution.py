@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from nlp_rnn.errors import InputError
-from nlp_rnn.modules.convolution import CausalConvolution, CharacterCNN, spellings
+from nlp_rnn.modules.convolution import CHARACTERS, CausalConvolution, CharacterCNN, spellings
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -40,10 +40,12 @@ def test_tokens_of_one_spelling_have_one_vector():
 
 
 def test_spellings_are_marked_and_cut():
-    table = spellings(["ab", "x" * 50, "☃"])
+    table = spellings(["ab", "x" * 50, "☃", "привет", "собака"])
     assert table[0, :5].tolist() == [1, ord("a"), ord("b"), 2, 0]
     assert table[1].tolist() == [1, *[ord("x")] * 14, 2]
-    assert table[2, :3].tolist() == [1, 3, 2]
+    assert 3 <= table[2, 1] < CHARACTERS
+    assert table[2, [0, 2]].tolist() == [1, 2]
+    assert not torch.equal(table[3], table[4])
 
 
 def test_spellings_are_saved_with_the_weights():

@@ -23,14 +23,14 @@ from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
 from nlp_rnn.label_metrics import label_nats, label_scores
 from nlp_rnn.models.classifier import Classifier
-from nlp_rnn.models.transfer import SHARED_ARGUMENTS
+from nlp_rnn.models.transfer import SHARED_ARGUMENTS, check_language_model
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
 from nlp_rnn.tasks.cli import TaskCLI, has_option
 
 __all__ = ["ClassifyCLI"]
 
-_NEGATION = re.compile(r"\b(not|no|never|nothing|hardly|\w+n't)\b", re.IGNORECASE)
+_NEGATION = re.compile(r"\b(not|no|never|nothing|hardly|\w*n['’]t)\b", re.IGNORECASE)
 
 
 class ClassifyCLI(TaskCLI):
@@ -109,6 +109,16 @@ class ClassifyCLI(TaskCLI):
             model = self.config.fit.model
             model.pretrained = model.pretrained_backward = model.vectors = None
             self.config.fit.data.pretrained = None
+
+    def before_fit(self) -> None:
+        """See now, not once vocabulary and baseline are trained, whether language models fit."""
+        super().before_fit()
+        model = self.model
+        for path, backward in ((model.pretrained, False), (model.pretrained_backward, True)):
+            if path:
+                theirs = open_checkpoint(path, task="language_model")["hyper_parameters"]
+                ours = model.network.arguments
+                check_language_model(theirs, ours, path=path, backward=backward)
 
     def show(self, best: str) -> None:
         device = self.trainer.strategy.root_device

@@ -122,6 +122,7 @@ class ClassificationData(TaskData):
         InputError: a value out of range.
     """
 
+    trained_with = ("tokenizer", "lowercase")
     own_option = "--data.{}.dataset"
     described = (
         "dataset",
@@ -293,7 +294,7 @@ class ClassificationData(TaskData):
         self.warn_of_known_texts("validation")
         if not hasattr(self, "vocabulary"):
             self.vocabulary = self._new_vocabulary(train)
-        prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 1")
+        prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 2")
         saved = self.cached("TF-IDF baseline", *prints, train=self._train_baseline)
         self.baseline = Baseline.from_state(torch.load(io.BytesIO(saved), weights_only=True))
 

@@ -133,6 +133,16 @@ class ClassificationTask(Task):
                 "data.balanced and loss.class_weights balanced would favour rare labels twice: "
                 "leave out one of both"
             )
+        if self.unfreeze_every and not self.pretrained and not self.trainer.ckpt_path:
+            rank_zero_info(
+                "warning: unfreeze_every keeps layers as they are at first, which is at random "
+                "without --model.pretrained"
+            )
+        if self.pretrained and self.network.reversed_reader and not self.pretrained_backward:
+            raise InputError(
+                "network.directions 'apart' has a second stack, which starts from a language model "
+                "that reads backward: give --model.pretrained_backward, or 'forward'"
+            )
         if self.pretrained:
             self._copy(self.pretrained, backward=False)
         if self.pretrained_backward:

@@ -84,8 +84,13 @@ class LanguageModelCLI(TaskCLI):
             raise InputError("predict keeps the order in one process: --trainer.devices 1")
         values = self.predicted(**kwargs)
         output.write_text("".join(f"{value:.4f}\n" for value in values), encoding="utf-8")
+        data = self.datamodule
         Console().print(
-            f"{len(values)} log-probabilities written to {output}", highlight=False, markup=False
+            f"{len(values)} log-probabilities written to {output}; {data.unknown('test'):,} of "
+            f"{data.tokens('test'):,} tokens unknown to the model",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
     @rank_zero_only

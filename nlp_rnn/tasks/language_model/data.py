@@ -53,7 +53,8 @@ class LanguageModelData(TaskData):
         seed: order of the windows' lengths.
     """
 
-    described = ("dataset", "column", "validation", "test", "unit", "direction")
+    described = ("dataset", "column", "validation", "test", "unit")
+    trained_with = ("direction", "tokenizer", "lowercase", "byte_fallback", "whole_words")
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class LanguageModelData(TaskData):
         unit: Literal["row", "document"] = "row",
         direction: Literal["forward", "backward"] = "forward",
         batch_size: int = 20,
-        window: list[int] = [35],  # noqa: B006 - read only; a list is what YAML gives
+        window: int | list[int] = 35,
         eval_batch_size: int = 10,
         eval_window: int = 64,
         seed: int = 1,
@@ -92,7 +93,7 @@ class LanguageModelData(TaskData):
         self.unit = unit
         self.direction = direction
         self.batch_size = batch_size
-        self.window = window
+        self.window = [window] if isinstance(window, int) else window
         self.eval_batch_size = eval_batch_size
         self.eval_window = eval_window
         self.vocabulary: Vocabulary
@@ -102,12 +103,14 @@ class LanguageModelData(TaskData):
         """Refuse ids that an adaptive softmax cannot split into clusters by frequency.
 
         Raises:
-            InputError: BPE puts single characters last, and so the most frequent pieces of all.
+            InputError: BPE puts single characters last, and so the most frequent pieces of all;
+                byte fallback puts 256 bytes first, which are rare.
         """
-        if self.tokenizer == "bpe":
+        if self.tokenizer == "bpe" or self.byte_fallback:
             raise InputError(
-                "network.adaptive_cutoffs need ids that begin with the most frequent tokens, and "
-                "BPE puts its single characters last: give --data.tokenizer unigram or word"
+                "network.adaptive_cutoffs need ids that begin with the most frequent tokens, but "
+                "BPE puts single characters last and byte_fallback puts bytes first: give "
+                "--data.tokenizer unigram or word, without byte_fallback"
             )
 
     def make_train_loader(self) -> ResumableLoader:
@@ -117,7 +120,9 @@ class LanguageModelData(TaskData):
             f"batch_size {self.batch_size}",
             f"a stream for each of the {world_size} processes",
         )
-        streams = side_by_side(self.ids("train"), self.batch_size)
+        streams = side_by_side(
+            self.ids("train"), self.batch_size, what="train", option="--data.batch_size"
+        )
         return ResumableLoader(
             Streams(streams[rank::world_size]),
             batch_sampler=WindowBatches(
@@ -142,11 +147,6 @@ class LanguageModelData(TaskData):
         return {**super().state_dict(), "vocabulary": self.vocabulary.to_bytes()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if state_dict["direction"] != self.direction:
-            raise InputError(
-                f"--data.direction {self.direction}, but the model reads "
-                f"{state_dict['direction']}: leave it out"
-            )
         super().load_state_dict(state_dict)
         self.vocabulary = open_vocabulary(state_dict["vocabulary"])
 
@@ -233,7 +233,9 @@ class LanguageModelData(TaskData):
         return encoded
 
     def _eval_loader(self, name: str) -> DataLoader[Window]:
-        streams = side_by_side(self.ids(name), self.eval_batch_size)
+        streams = side_by_side(
+            self.ids(name), self.eval_batch_size, what=name, option="--data.eval_batch_size"
+        )
         rank, world_size = self.ranks
         return DataLoader(
             Streams(streams[rank::world_size]),

@@ -106,7 +106,8 @@ class LanguageModelTask(Task):
                 dynamic evaluation in several processes, each of which would learn for itself.
         """
         super().setup(stage)
-        if stage == "fit" and self.network.arguments["adaptive_cutoffs"]:
+        new = stage == "fit" and not self.trainer.ckpt_path
+        if new and self.network.arguments["adaptive_cutoffs"]:
             self.data.check_sorted()
         if stage != "fit" and self.dynamic.learning_rate and self.trainer.world_size > 1:
             raise InputError(

@@ -14,7 +14,7 @@ from nlp_rnn import TextClassifier
 from nlp_rnn.data.batching import TokenBatches
 from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.label_metrics import label_scores
-from nlp_rnn.tasks.classify.cli import ClassifyCLI
+from nlp_rnn.tasks.classify.cli import _NEGATION, ClassifyCLI
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 
 
@@ -146,6 +146,31 @@ def test_fit_needs_no_labels_in_what_it_does_not_read(folder, fit, tmp_path):
     best = cli.trainer.checkpoint_callback.best_model_path
     with pytest.raises(InputError, match="test, row 1: 'label' is missing"):
         quiet("test", f"--ckpt_path={best}")
+
+
+def test_other_test_data_bring_their_own_columns_and_label_map(fit, folder, tmp_path):
+    codes = {"negative": "-", "positive": "+", "neutral": "0"}
+    lines = (folder / "test.csv").read_text().splitlines()[1:]
+    coded = [f"{text},{codes[label]}" for text, label in (line.split(",") for line in lines)]
+    (tmp_path / "coded.csv").write_text("\n".join(["said,label", *coded]) + "\n")
+    named = {code: label for label, code in codes.items()}
+    cli = fit(
+        folder,
+        tmp_path,
+        f"--data.test.dataset={tmp_path}/coded.csv",
+        "--data.test.text=said",
+        f"--data.test.label_map={json.dumps(named)}",
+        "--trainer.max_steps=1",
+    )
+    best = cli.trainer.checkpoint_callback.best_model_path
+    targets = quiet("test", f"--ckpt_path={best}").model.evaluation.targets
+    own = quiet("test", f"--ckpt_path={best}", f"--data.test.dataset={folder}/test.csv")
+    assert torch.equal(own.model.evaluation.targets, targets)
+
+
+def test_the_vocabulary_keeps_its_options(trained):
+    with pytest.raises(InputError, match="lowercase is True, but the model was trained with False"):
+        quiet("test", f"--ckpt_path={trained}", "--data.lowercase=true")
 
 
 def test_predict_needs_no_labels_and_leaves_none_out(trained, tmp_path):
@@ -385,6 +410,18 @@ def test_from_a_fresh_project_to_a_fine_tuned_classifier_in_two_commands(
     cli = ClassifyCLI(["fit", start, *quick])
     assert cli.model.network.arguments["vocab_size"] == 2000
     assert "negative" in capsys.readouterr().out
+
+
+def test_a_second_stack_needs_a_second_language_model(folder, language_models, tmp_path):
+    flags = [f"--model.pretrained={language_models[0]}", "--network.directions=apart"]
+    with pytest.raises(InputError, match=r"give --model\.pretrained_backward"):
+        transfer(folder, tmp_path, *flags)
+
+
+@pytest.mark.parametrize("text", ["it is n't good", "it isn’t good", "it isn't good", "No good"])
+def test_negations_are_seen(text):
+    assert _NEGATION.search(text)
+    assert not _NEGATION.search("a good tent at noon")
 
 
 def test_two_language_models_read_from_both_ends(folder, language_models, tmp_path):

@@ -179,7 +179,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
         (["--data.batch_size=0"], "batch_size 0 is out of range"),
         (
             ["--network.tied=false", "--network.adaptive_cutoffs=[10]", "--data.tokenizer=bpe"],
-            "BPE puts its single characters last",
+            "BPE puts single characters last",
         ),
         (["--data.window=[0]"], "give one or more lengths"),
         (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
@@ -343,8 +343,10 @@ def test_a_test_set_belongs_to_the_data_that_it_was_named_with(trained, folder, 
 
 
 def test_a_model_reads_in_the_direction_it_learnt(trained):
-    with pytest.raises(InputError, match="the model reads forward"):
+    with pytest.raises(InputError, match="backward, but the model was trained with forward"):
         LanguageModelCLI(["test", f"--ckpt_path={trained}", "--data.direction=backward"])
+    with pytest.raises(InputError, match="lowercase is True, but the model was trained with False"):
+        LanguageModelCLI(["fit", f"--ckpt_path={trained}", "--data.lowercase=true"])
 
 
 def test_unknown_tokens_are_counted(trained, tmp_path, capsys):
