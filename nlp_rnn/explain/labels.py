@@ -28,7 +28,8 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
     Returns:
         A figure of its own, unknown to pyplot; shades are shares of a row, numbers are texts.
     """
-    size = min(1.8 + 0.7 * len(labels), 16.0)
+    shown = [label if len(label) <= 24 else f"{label[:23]}…" for label in labels]
+    size = min(1.6 + 0.7 * len(labels) + 0.08 * max(map(len, shown)), 18.0)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -41,13 +42,12 @@ def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:
             text = str(int(confusion[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=color)
     fonts = fonts_for("".join(labels))
-    shown = [label if len(label) <= 24 else f"{label[:23]}…" for label in labels]
     axes.set_xticks(range(len(labels)), shown, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), shown)
     for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
         label.set(family=fonts, parse_math=False)  # a price is no formula
     axes.set(xlabel="predicted", ylabel="true")
-    figure.colorbar(image, ax=axes, label="share of the true label's texts")
+    figure.colorbar(image, ax=axes, label="share of the row")
     return figure
 
 

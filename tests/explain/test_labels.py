@@ -32,14 +32,14 @@ def test_labels_are_written_in_fonts_that_have_them(monkeypatch):
 
 
 def test_confidence_is_drawn_against_what_was_right():
-    probs = torch.tensor([0.55, 0.58, 0.91, 0.93, 1.0])
+    probs = torch.tensor([0.55, 0.58, 0.95, 0.97, 1.0])
     right = torch.tensor([True, False, True, True, True])
     figure = reliability_figure(probs, right)
     line = figure.axes[0].lines[1]
     torch.testing.assert_close(
         torch.as_tensor(line.get_xydata()),
-        torch.tensor([[0.565, 0.5], [(0.91 + 0.93 + 1.0) / 3, 1.0]], dtype=torch.float64),
+        torch.tensor([[0.565, 0.5], [(0.95 + 0.97 + 1.0) / 3, 1.0]], dtype=torch.float64),
         rtol=0,
         atol=1e-6,
     )
-    assert [bar.get_height() for bar in figure.axes[1].patches] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 3]
+    assert [bar.get_height() for bar in figure.axes[1].patches] == [*[0] * 8, 2, *[0] * 5, 3]
