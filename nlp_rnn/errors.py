@@ -1,6 +1,8 @@
 """What a user is told: a mistake that can be mended, a check that raises it, a text cut short."""
 
-__all__ = ["InputError", "TruncationWarning", "reason_of", "require"]
+from collections.abc import Sequence
+
+__all__ = ["InputError", "TruncationWarning", "check_list", "reason_of", "require"]
 
 
 class InputError(ValueError):
@@ -38,6 +40,16 @@ def require(holds: bool, given: str, wanted: str) -> None:
     """
     if not holds:
         raise InputError(f"{given} is out of range: give {wanted}")
+
+
+def check_list(name: str, texts: Sequence[str]) -> None:
+    """Raise for a text in the place of a list: it is a sequence of texts, too, of a letter each.
+
+    Raises:
+        InputError: naming it.
+    """
+    if isinstance(texts, str):
+        raise InputError(f"{name} is the text {texts!r}: give a list of texts, [{texts!r}]")
 
 
 def reason_of(error: Exception) -> str:

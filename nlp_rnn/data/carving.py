@@ -70,6 +70,14 @@ def _carvable(splits: DatasetDict) -> Dataset:
             "data that is streamed needs a validation split of its own: name one with "
             "--data.validation"
         )
-    if "train" not in splits or len(splits["train"]) < 10:
-        raise InputError("a validation split is carved from a train split of 10 rows or more")
+    if "train" not in splits:
+        raise InputError(
+            f"there is no train split, only {', '.join(splits)}: call the file train, or name it "
+            "(parallel text: what the names of its files have in common)"
+        )
+    if (count := len(splits["train"])) < 10:
+        raise InputError(
+            f"train has {count} rows, too few to carve a validation split from it: name another "
+            "data set for validation"
+        )
     return splits["train"]

@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import re
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from nlp_rnn.errors import InputError, reason_of
 
 __all__ = ["load_splits"]
 
-# pandas would read the text NA as a missing value, and a stray quote as text over many lines.
-_CSV: dict[str, Any] = {"keep_default_na": False}
+# pandas would read the text NA as a missing value, a stray quote as text over many lines, and the
+# first of too many cells as the name of the row, which moves all others to the wrong columns.
+_CSV: dict[str, Any] = {"keep_default_na": False, "index_col": False}
 _TSV: dict[str, Any] = {**_CSV, "quoting": csv.QUOTE_NONE}
 _BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jsonl": ("json", {}),
@@ -33,6 +36,7 @@ _BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tsv": ("csv", {**_TSV, "sep": "\t"}),
     ".parquet": ("parquet", {}),
 }
+_TOO_WIDE = "Length of header or names does not match"  # pandas' warning, which drops cells
 _NOTES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """What `datasets` writes beside the data."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
@@ -144,10 +148,27 @@ def _phrasebook(columns: dict[str, str]) -> DatasetDict:
 
 
 def _read(paths: dict[str, Path]) -> Dataset:
-    rows = list(parallel_rows(paths))
-    if not rows:
+    """A table in the cache of `datasets`, which the next start finds there."""
+    if next(parallel_rows(paths), None) is None:
         raise InputError(f"{', '.join(map(str, paths.values()))}: empty, text is wanted")
-    return Dataset.from_list(rows)
+    # As text: `datasets` takes a list for shards, and reads everything once for each.
+    stamps = str([(file.stat().st_size, file.stat().st_mtime_ns) for file in paths.values()])
+    try:
+        return Dataset.from_generator(
+            _stamped_rows,
+            features=Features(dict.fromkeys(paths, Value("string"))),
+            gen_kwargs={"paths": {k: file.absolute() for k, file in paths.items()}, "of": stamps},
+        )
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise
+
+
+def _stamped_rows(paths: dict[str, Path], of: str) -> Iterator[dict[str, str]]:
+    """Rows of files as they were then: others that are edited are not found in the cache."""
+    del of  # part of the name in the cache
+    yield from parallel_rows(paths)
 
 
 def _stream(paths: dict[str, Path]) -> IterableDataset:
@@ -196,13 +217,18 @@ def _explained(dataset: str, path: Path) -> Iterator[None]:
     verbosity = datasets.logging.get_verbosity()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", _TOO_WIDE)
+            yield
     except InputError:
         raise
     except Exception as error:
         for file in [path] if path.is_file() else sorted(path.rglob("*.*")):
             _check(file)
-        raise InputError(f"{dataset} cannot be read: {reason_of(error)}") from error
+        reason = reason_of(error)
+        if reason.startswith(_TOO_WIDE):
+            reason = "its rows have more cells than its header; quote cells that hold a comma"
+        raise InputError(f"{dataset} cannot be read: {reason}") from error
     finally:
         datasets.logging.set_verbosity(verbosity)
 
@@ -296,6 +322,8 @@ def _texts(
             for member in members:
                 if not isinstance(member, (str, int, float)):
                     what = "is missing" if member is None else f"is a {type(member).__name__}"
+                    if isinstance(member, date):
+                        what = "was taken for a date, as JSON is read (csv and plain text are not)"
                     raise InputError(f"{where}, row {index + 1}: {name!r} {what}; text is wanted")
             names = labels.get(name)
             texts.append("|".join(_text(member, names) for member in members))

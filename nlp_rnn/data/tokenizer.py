@@ -102,6 +102,10 @@ class Tokenizer:
             )
         if not 0.98 <= character_coverage <= 1:
             raise InputError(f"character_coverage {character_coverage}: use 0.98 to 1")
+        if vocab_size < 5:
+            raise InputError(
+                f"vocab_size {vocab_size} is too small: four are special; use 5 or more"
+            )
         for word in whole_words:
             if word.split() != [word]:
                 raise InputError(f"whole_words {word!r}: use words without white space")

@@ -16,8 +16,8 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS, UNK
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
-from nlp_rnn.errors import InputError, require
-from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling, check_list
+from nlp_rnn.errors import InputError, check_list, require
+from nlp_rnn.inference.generation_search import TextBeamSearch, TextSampling
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,

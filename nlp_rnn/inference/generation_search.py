@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.decoding import Draw, Hypothesis, Step, beam_search, sample, seeded, stream
-from nlp_rnn.errors import InputError, require
+from nlp_rnn.errors import check_list, require
 from nlp_rnn.modules.rnn import State
 
-__all__ = ["TextBeamSearch", "TextSampling", "check_list"]
+__all__ = ["TextBeamSearch", "TextSampling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,16 +160,6 @@ class TextBeamSearch:
             no_repeat_ngram_size=self.no_repeat_ngram_size,
             must_end=must_end,
         )
-
-
-def check_list(name: str, texts: Sequence[str]) -> None:
-    """Raise for a text in the place of a list: it is a sequence of texts, too, of a letter each.
-
-    Raises:
-        InputError: naming it.
-    """
-    if isinstance(texts, str):
-        raise InputError(f"{name} is the text {texts!r}: give a list of texts, [{texts!r}]")
 
 
 def _check_lengths(search: TextSampling | TextBeamSearch) -> None:

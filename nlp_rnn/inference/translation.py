@@ -15,7 +15,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
 from nlp_rnn.decoding import Hypothesis
-from nlp_rnn.errors import InputError, TruncationWarning, require
+from nlp_rnn.errors import InputError, TruncationWarning, check_list, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -173,8 +173,9 @@ class Translator:
         more than `MAX_SOURCE_TOKENS` tokens is cut there, with a warning.
 
         Raises:
-            InputError: a batch size below 1.
+            InputError: a batch size below 1, or a text instead of a list of them.
         """
+        check_list("texts", texts)
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in texts]
         ids = self._source_ids(texts)
@@ -198,8 +199,10 @@ class Translator:
         """Natural log-probability of each given translation, its end mark included.
 
         Raises:
-            InputError: the lists differ in length, or a batch size below 1.
+            InputError: the lists differ in length, one is a text, or a batch size below 1.
         """
+        check_list("sources", sources)
+        check_list("targets", targets)
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         if len(sources) != len(targets):
             raise InputError(

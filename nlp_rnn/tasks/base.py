@@ -2,6 +2,9 @@
 
 import math
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,11 +18,11 @@ from torch import Tensor, nn
 
 from nlp_rnn.checkpoint import FORMAT
 from nlp_rnn.cpu import emulates_bf16
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.inference.networks import check_bf16_cells
 from nlp_rnn.tasks.optimization import Optimization
 
-__all__ = ["DivergedError", "Task", "warn_of_slow_bf16"]
+__all__ = ["DivergedError", "Task", "warn_of_slow_bf16", "warnings_of_rows"]
 
 
 class DivergedError(RuntimeError):
@@ -176,3 +179,16 @@ def warn_of_slow_bf16(trainer: Trainer, setting: str, instead: str) -> None:
             "warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16), which makes "
             f"{setting} 40 to 100 times slower than {instead}"
         )
+
+
+@contextmanager
+def warnings_of_rows(numbers: Sequence[int]) -> Iterator[None]:
+    """Name texts that were cut by their place in the split, not in the batch."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TruncationWarning)
+        yield
+    for each in caught:
+        message = each.message
+        if isinstance(message, TruncationWarning):
+            message = TruncationWarning(numbers[message.index], message.tokens, message.limit)
+        warnings.warn_explicit(message, each.category, each.filename, each.lineno)

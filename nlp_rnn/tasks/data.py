@@ -152,9 +152,10 @@ class TaskData(LightningDataModule):
         if carved:
             loaded = self.carve(loaded)
         if name not in loaded:
+            option = "--data.dataset" if name == "train" else self.own_option.format(name)
             raise InputError(
                 f"{self.dataset} has no {name} split (it has {', '.join(loaded)}): name one with "
-                f"{self.own_option.format(name)}"
+                f"{option}"
             )
         found = loaded[name]
         return in_memory(found) if self.streaming and name != "train" else found

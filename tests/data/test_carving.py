@@ -47,10 +47,8 @@ def test_leaves_a_validation_split_alone():
 
 
 def test_refuses_what_it_cannot_carve():
-    with pytest.raises(InputError, match="10 rows"):
+    with pytest.raises(InputError, match="train has 9 rows, too few"):
         carve_validation(make_splits(9))
-    with pytest.raises(InputError, match="10 rows"):
-        carve_validation(DatasetDict(test=Dataset.from_dict({"x": [5]})))
     streamed = datasets.IterableDatasetDict(train=make_splits()["train"].to_iterable_dataset())
     with pytest.raises(InputError, match="streamed"):
         carve_validation(streamed)
@@ -60,6 +58,11 @@ def test_running_text_gives_its_end():
     carved = carve_end(make_splits(55))
     assert carved["train"]["x"][:] == list(range(50))
     assert carved["validation"]["x"][:] == list(range(50, 55))
+
+
+def test_other_names_than_train_are_named():
+    with pytest.raises(InputError, match="no train split, only corpus: call the file train"):
+        carve_validation(DatasetDict(corpus=Dataset.from_dict({"x": [*range(99)]})))
 
 
 def test_the_end_begins_with_a_document():
@@ -73,5 +76,5 @@ def test_the_end_begins_with_a_document():
     assert len(carve_end(late, blank="text")["validation"]) == 10  # behind these there is no text
     whole = DatasetDict(train=Dataset.from_dict({"text": ["c"] * 100}))
     assert len(carve_end(whole, blank="text")["validation"]) == 10
-    with pytest.raises(InputError, match="10 rows"):
+    with pytest.raises(InputError, match="train has 9 rows, too few"):
         carve_end(make_splits(9))

@@ -347,3 +347,37 @@ def test_offline_there_is_no_waiting():
     seconds, message = out.split(" ", 1)
     assert float(seconds) < 30  # a Hub that is not there is asked for minutes
     assert "Hub cannot be reached" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "en,de\n10,000 rubles,10.000 Rubel\nin 3 days,in 3 Tagen\n"),
+        ("t.tsv", "en\tde\nin 3 days\tin 3 Tagen\t\n"),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_wider_than_the_header_are_refused(tmp_path, name, content, streaming):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match="rows have more cells than its header"):
+        load_splits(str(tmp_path / name), columns=COLUMNS, streaming=streaming)
+
+
+def test_dates_of_json_are_named(tmp_path):
+    (tmp_path / "d.jsonl").write_text('{"en": "11 July 2014", "de": "2014-07-11"}\n')
+    with pytest.raises(InputError, match="'de' was taken for a date"):
+        load_splits(str(tmp_path / "d.jsonl"), columns=COLUMNS)
+
+
+def test_parallel_text_is_read_once_and_again_if_it_changed(tmp_path):
+    (tmp_path / "a.en").write_text("one\n")
+    (tmp_path / "a.de").write_text("eins\n")
+    first, again = (load_splits(f"{tmp_path}/a", columns=COLUMNS)["train"] for _ in range(2))
+    assert first.cache_files
+    assert first.cache_files == again.cache_files
+    (tmp_path / "a.de").write_text("eins\nzwei\n")
+    (tmp_path / "a.en").write_text("one\ntwo\n")
+    assert load_splits(f"{tmp_path}/a", columns=COLUMNS)["train"][:] == {
+        "source": ["one", "two"],
+        "target": ["eins", "zwei"],
+    }

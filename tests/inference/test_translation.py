@@ -305,3 +305,13 @@ def test_a_checkpoint_serves_in_a_process_without_lightning(checkpoint, translat
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert result.stdout == f"{translator('red dog')}\n"
+
+
+def test_a_text_is_no_list_of_letters(translator):
+    for call in (
+        lambda: translator.translate("two cats"),
+        lambda: translator.score("two", ["zwei"]),
+        lambda: translator.score(["two"], "zwei"),
+    ):
+        with pytest.raises(InputError, match=r"is the text .*: give a list of texts"):
+            call()

@@ -3,9 +3,6 @@
 N batch, C classes.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +13,7 @@ from torch import Tensor, nn
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.vectors import load_vectors
 from nlp_rnn.data.words import WordVocabulary
-from nlp_rnn.errors import InputError, TruncationWarning, require
+from nlp_rnn.errors import InputError, require
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.networks import build_network, unreadable
 from nlp_rnn.label_metrics import LabelScores, best_temperature, label_scores
@@ -24,7 +21,7 @@ from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.models.transfer import copy_language_model
 from nlp_rnn.modules.convolution import spellings
-from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.base import Task, warnings_of_rows
 from nlp_rnn.tasks.classify.adversarial import adversarial_nats
 from nlp_rnn.tasks.classify.data import Batch, ClassificationData, Texts
 from nlp_rnn.tasks.classify.loss import LabelLoss
@@ -209,7 +206,7 @@ class ClassificationTask(Task):
         self, batch: Texts, batch_idx: int
     ) -> list[tuple[int, str, str, dict[str, float]]]:
         """Row number, text, label and the probability of every label."""
-        with _warnings_of_rows(batch.numbers):
+        with warnings_of_rows(batch.numbers):
             found = self.classifier(batch.texts)
         return [
             (row, text, each.label, each.probabilities)
@@ -297,7 +294,7 @@ class ClassificationTask(Task):
 
     def _read(self, batch: Texts) -> None:
         assert batch.targets is not None
-        with _warnings_of_rows(batch.numbers):
+        with warnings_of_rows(batch.numbers):
             logits = self.classifier.logits(batch.texts)
         self._seen.append((batch.rows, logits, batch.targets.cpu()))
 
@@ -322,16 +319,3 @@ class ClassificationTask(Task):
                 f"epoch {self.current_epoch}: validation accuracy {100 * scores.accuracy:.2f}%, "
                 f"macro F1 {100 * scores.macro_f1:.2f}, loss {scores.loss:.4f}"
             )
-
-
-@contextmanager
-def _warnings_of_rows(numbers: Sequence[int]) -> Iterator[None]:
-    """Name texts that were cut by their place in the split, not in the batch."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TruncationWarning)
-        yield
-    for each in caught:
-        message = each.message
-        if isinstance(message, TruncationWarning):
-            message = TruncationWarning(numbers[message.index], message.tokens, message.limit)
-        warnings.warn_explicit(message, each.category, each.filename, each.lineno)

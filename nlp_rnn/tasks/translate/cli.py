@@ -12,7 +12,8 @@ from rich.table import Table
 
 from nlp_rnn.callbacks import AttentionMaps
 from nlp_rnn.cli.bleu import print_scores
-from nlp_rnn.inference import Translator
+from nlp_rnn.errors import InputError
+from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.cli import TaskCLI
@@ -66,7 +67,8 @@ class TranslateCLI(TaskCLI):
             each[0].text for each in translator.translate(rows["source"][:], self.model.search)
         ]
         scores = translation_scores(found, rows["target"][:], language=self.datamodule.target)
-        print_scores(scores, f"Validation of the best checkpoint, {len(found)} sentences")
+        how = f"{len(found)} sentences, {_name_of(self.model.search)}"
+        print_scores(scores, f"Validation of the best checkpoint, {how}")
         step = max(1, len(found) // 5)
         table = Table(title="Validation sentences", show_lines=True)
         for title in ("source", "translation", "reference"):
@@ -78,6 +80,11 @@ class TranslateCLI(TaskCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write a translation per row of the test split, in order."""
+        if self.model.search.nbest > 1:
+            raise InputError(
+                f"--model.search.nbest {self.model.search.nbest}: predict writes one translation a "
+                "row; nlp-rnn translate --nbest writes several"
+            )
         output = self.new_output()
         predictions = self.model.of_all_ranks(self.predicted(**kwargs))
         if self.trainer.is_global_zero:
@@ -88,8 +95,13 @@ class TranslateCLI(TaskCLI):
     @rank_zero_only
     def report(self, split: str) -> None:
         data = self.datamodule
-        title = f"{self.scored(split)}, {data.source} to {data.target}"
+        search = self.model.validation_search if split == "validation" else self.model.search
+        title = f"{self.scored(split)}, {data.source} to {data.target}, {_name_of(search)}"
         print_scores(self.model.scores, title)
+
+
+def _name_of(search: BeamSearch) -> str:
+    return "greedy" if search.beam_size == 1 else f"beam {search.beam_size}"
 
 
 def write_predictions(

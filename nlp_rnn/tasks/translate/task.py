@@ -13,7 +13,7 @@ from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import Score, translation_scores
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.cross_entropy import cross_entropy
-from nlp_rnn.tasks.base import Task
+from nlp_rnn.tasks.base import Task, warnings_of_rows
 from nlp_rnn.tasks.optimization import Optimization
 from nlp_rnn.tasks.translate.data import Batch, TranslationData
 
@@ -79,7 +79,8 @@ class TranslationTask(Task):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[tuple[int, str, float]]:
         """Row number, translation and score of every row of the batch."""
-        found = self.translator.translate(batch.sources, self.search)
+        with warnings_of_rows(batch.rows):
+            found = self.translator.translate(batch.sources, self.search)
         return [(row, best.text, best.score) for row, (best, *_) in zip(batch.rows, found)]
 
     def on_validation_epoch_end(self) -> None:
@@ -101,7 +102,8 @@ class TranslationTask(Task):
         return nats[counted].sum(), counted.sum()
 
     def _write(self, batch: Batch, search: BeamSearch) -> None:
-        found = self.translator.translate(batch.sources, search)
+        with warnings_of_rows(batch.rows):
+            found = self.translator.translate(batch.sources, search)
         self._written += [
             (row, best.text, reference)
             for row, (best, *_), reference in zip(batch.rows, found, batch.references)

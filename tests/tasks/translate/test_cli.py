@@ -14,7 +14,7 @@ import pytest
 import torch
 from sacrebleu import corpus_bleu
 
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.run import run
@@ -108,6 +108,42 @@ def test_predict_writes_a_line_per_row_in_order(
     assert [record["translation"] for record in records] == translator([row["en"] for row in rows])
     with pytest.raises(InputError, match="exists"):
         TranslateCLI(flags)
+
+
+def test_predict_needs_no_references(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    sources = ["two cats", "", "a dog"]
+    checkpoint = f"--ckpt_path={trained / 'best.ckpt'}"
+    (tmp_path / "new.en").write_text("".join(f"{text}\n" for text in sources))
+    (tmp_path / "new.jsonl").write_text(
+        "".join(json.dumps({"en": text, "id": 1}) + "\n" for text in sources)
+    )
+    wanted = Translator.from_checkpoint(trained / "best.ckpt")(sources)
+    for name in ("new", "new.jsonl"):
+        output = tmp_path / f"{name}.txt"
+        TranslateCLI(
+            ["predict", checkpoint, f"--data.test={tmp_path / name}", f"--output={output}"]
+        )
+        assert output.read_text(encoding="utf-8").splitlines() == wanted
+    with pytest.raises(InputError, match=r"nbest 2: predict writes one translation a row"):
+        TranslateCLI(
+            ["predict", checkpoint, "--model.search.nbest=2", f"--output={tmp_path / 'new'}"]
+        )
+    (tmp_path / "no.jsonl").write_text('{"fr": "un"}\n')
+    with pytest.raises(InputError, match="no column 'en'"):
+        TranslateCLI(["predict", checkpoint, f"--data.test={tmp_path / 'no.jsonl'}"])
+
+
+def test_a_cut_text_is_named_by_its_row(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["a", "two cats on a mat", "b " * 600, "two"]
+    for name in ("en", "de"):
+        (tmp_path / f"t.{name}").write_text("".join(f"{text}\n" for text in lines))
+    checkpoint = f"--ckpt_path={trained / 'best.ckpt'}"
+    greedy = ["--model.search.beam_size=1", "--model.search.max_length_ratio=0.01"]
+    with pytest.warns(TruncationWarning, match="text 3 has"):
+        TranslateCLI(["test", checkpoint, f"--data.test={tmp_path / 't'}", *greedy])
+    assert "greedy" in capsys.readouterr().out
 
 
 def test_loads_in_a_fresh_process_after_the_data_is_gone(

@@ -158,3 +158,20 @@ def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
 def test_a_vocabulary_too_large_names_its_side_and_the_limit(corpus: Path) -> None:
     with pytest.raises(InputError, match=r", target: vocab_size 500 .* at most \d+"):
         ready(dataset=str(corpus), vocab_size=28, target_vocab_size=500)
+
+
+def test_what_is_written_may_keep_its_characters(tmp_path):
+    (tmp_path / "t.en").write_text("10 cm2\n" * 20, encoding="utf-8")
+    (tmp_path / "t.zh").write_text("10² ，！\n" * 20, encoding="utf-8")
+    for normalization, kept in (("identity", "10² ，！"), ("nmt_nfkc", "102 ,!")):
+        data = TranslationData(
+            dataset=str(tmp_path / "t"),
+            source="en",
+            target="zh",
+            vocab_size=17,
+            tokenizer="bpe",
+            normalization=normalization,
+        )
+        data.train_vocabulary()
+        tokenizer = data.target_tokenizer
+        assert tokenizer.decode(tokenizer.encode("10² ，！")) == kept
