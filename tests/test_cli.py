@@ -183,7 +183,7 @@ def test_scores_and_alignments_are_columns(checkpoint, translator, write, run):
 def test_what_looks_at_the_end_mark_is_not_aligned(checkpoint, write, run, monkeypatch):
     weights = torch.tensor([[0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.9, 0.0, 0.1], [1.0, 0.0, 0.0]])
     found = Alignment(["▁a", "▁b", "</s>"], ["▁x", "▁y", "▁z", "</s>"], weights)
-    monkeypatch.setattr(Translator, "align", lambda self, source, target: found)
+    monkeypatch.setattr(Translator, "alignments", lambda *given, batch_size: [found])
     source = write("in.txt", "red dog\n")
     _, (line,), _ = run("translate", checkpoint, "--input", source, "--alignments")
     assert line.split("\t")[1] == "1-0 0-2"

@@ -118,8 +118,9 @@ def _run(args: argparse.Namespace) -> None:
         for batch in _batches(lines, args):
             with warnings_of_lines(done):
                 found = translator.translate(batch, _anew(search, done), batch_size=args.batch_size)
+            alignments = _aligned(translator, batch, found, args) if args.alignments else {}
             for source, translations in zip(batch, found):
-                for line in _show(translator, done, source, translations, args):
+                for line in _show(alignments, done, source, translations, args):
                     output.write(f"{line}\n")
                 done += 1
             output.flush()
@@ -158,8 +159,37 @@ def _anew(search: "BeamSearch | Sampling", done: int) -> "BeamSearch | Sampling"
     return search
 
 
-def _show(
+def _aligned(
     translator: "Translator",
+    sources: list[str],
+    found: "list[list[Translation]]",
+    args: argparse.Namespace,
+) -> dict[tuple[str, str], str]:
+    """For sources and translations, ``i-j`` for every target piece j.
+
+    The source piece that it attends to most is i; those at the end mark are left out.
+    """
+    pairs = dict.fromkeys(
+        (source, each.text)
+        for source, translations in zip(sources, found)
+        for each in translations
+        if source.strip()
+    )
+    if not pairs:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # already said when the lines were translated
+        aligned = translator.alignments(*map(list, zip(*pairs)), batch_size=args.batch_size)
+    shown = {}
+    for pair, alignment in zip(pairs, aligned):
+        best = alignment.weights.argmax(1).tolist()[:-1]
+        last = len(alignment.source) - 1
+        shown[pair] = " ".join(f"{i}-{j}" for j, i in enumerate(best) if i < last)
+    return shown
+
+
+def _show(
+    alignments: dict[tuple[str, str], str],
     index: int,
     source: str,
     translations: "list[Translation]",
@@ -171,16 +201,5 @@ def _show(
         if args.scores or args.nbest > 1:
             fields.append(f"{each.score:.4f}")
         if args.alignments:
-            fields.append(_pharaoh(translator, source, each.text))
+            fields.append(alignments.get((source, each.text), ""))
         yield " ||| ".join([str(index), *fields]) if args.nbest > 1 else "\t".join(fields)
-
-
-def _pharaoh(translator: "Translator", source: str, target: str) -> str:
-    """``i-j`` for every target piece j whose most attended source piece is i, not the end mark."""
-    if not source.strip():
-        return ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # already said when the line was translated
-        alignment = translator.align(source, target)
-    best = alignment.weights.argmax(1).tolist()[:-1]
-    return " ".join(f"{i}-{j}" for j, i in enumerate(best) if i < len(alignment.source) - 1)

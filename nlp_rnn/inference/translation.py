@@ -201,13 +201,7 @@ class Translator:
         Raises:
             InputError: the lists differ in length, one is a text, or a batch size below 1.
         """
-        check_list("sources", sources)
-        check_list("targets", targets)
-        require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
-        if len(sources) != len(targets):
-            raise InputError(
-                f"{len(sources)} sources but {len(targets)} targets: give one target per source"
-            )
+        _check_pairs(sources, targets, batch_size)
         source_ids, target_ids = self._source_ids(sources), self._target_ids(targets)
         order = sorted(range(len(sources)), key=lambda index: len(target_ids[index]))
         scores = [0.0] * len(sources)
@@ -230,15 +224,34 @@ class Translator:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TruncationWarning)  # comes below
                 target = self.translate([source])[0][0].text
-        source_ids, target_ids = self._source_ids([source])[0], self._target_ids([target])[0]
-        _, weights = self._force([source_ids], [target_ids])
-        if weights is None:
-            raise InputError("this model was trained with attention 'none': nothing to align")
-        return Alignment(
-            source=[*self.source_tokenizer.pieces(source_ids[:-1]), "</s>"],
-            target=[*self.target_tokenizer.pieces(target_ids[1:-1]), "</s>"],
-            weights=weights[0, : len(target_ids) - 1, : len(source_ids)].float().cpu(),
-        )
+        return self.alignments([source], [target])[0]
+
+    def alignments(
+        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64
+    ) -> list[Alignment]:
+        """The attention matrices of given translations, in their order.
+
+        Raises:
+            InputError: the model has no attention, the lists differ in length, one is a text, or a
+                batch size below 1.
+        """
+        _check_pairs(sources, targets, batch_size)
+        source_ids, target_ids = self._source_ids(sources), self._target_ids(targets)
+        order = sorted(range(len(sources)), key=lambda index: len(target_ids[index]))
+        found: dict[int, Alignment] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            _, weights = self._force([source_ids[r] for r in rows], [target_ids[r] for r in rows])
+            if weights is None:
+                raise InputError("this model was trained with attention 'none': nothing to align")
+            for row, matrix in zip(rows, weights.float().cpu()):
+                source, target = source_ids[row], target_ids[row]
+                found[row] = Alignment(
+                    source=[*self.source_tokenizer.pieces(source[:-1]), "</s>"],
+                    target=[*self.target_tokenizer.pieces(target[1:-1]), "</s>"],
+                    weights=matrix[: len(target) - 1, : len(source)],
+                )
+        return [found[row] for row in range(len(sources))]
 
     def _source_ids(self, texts: Sequence[str]) -> list[list[int]]:
         ids = self.source_tokenizer.encode_batch(list(texts))
@@ -267,3 +280,13 @@ class Translator:
             source, lengths = (each.to(self.device) for each in pad(source_ids))
             target, _ = pad(target_ids)
             return self.model.score(source, lengths, target.to(self.device))
+
+
+def _check_pairs(sources: Sequence[str], targets: Sequence[str], batch_size: int) -> None:
+    check_list("sources", sources)
+    check_list("targets", targets)
+    require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
+    if len(sources) != len(targets):
+        raise InputError(
+            f"{len(sources)} sources but {len(targets)} targets: give one target per source"
+        )

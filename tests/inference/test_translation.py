@@ -307,6 +307,17 @@ def test_a_checkpoint_serves_in_a_process_without_lightning(checkpoint, translat
     assert result.stdout == f"{translator('red dog')}\n"
 
 
+def test_alignments_are_those_of_one_at_a_time(translator):
+    sources = ["red dog", "a big red dog", "dog"]
+    targets = [found[0].text or "RED" for found in translator.translate(sources)]
+    together = translator.alignments(sources, targets, batch_size=2)
+    for source, target, found in zip(sources, targets, together):
+        alone = translator.align(source, target)
+        assert (found.source, found.target) == (alone.source, alone.target)
+        torch.testing.assert_close(found.weights, alone.weights, rtol=1e-4, atol=1e-5)
+    assert translator.alignments([], []) == []
+
+
 def test_a_text_is_no_list_of_letters(translator):
     for call in (
         lambda: translator.translate("two cats"),
