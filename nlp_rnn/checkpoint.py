@@ -46,9 +46,16 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
             raise zipfile.BadZipFile(broken)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        with path.open("rb") as file:
+            archive_at_all = file.read(2) == b"PK"
+        if not archive_at_all:
+            raise InputError(
+                f"{path} is not a readable checkpoint but a file of another kind: give a .ckpt "
+                "written by fit; texts to be read are named with --input"
+            ) from error
         raise InputError(
-            f"{path} is not a readable checkpoint ({_first_line(error)}): it is damaged, cut short "
-            "or of another kind; use last.ckpt or an earlier one"
+            f"{path} is not a readable checkpoint ({_first_line(error)}): it is damaged or cut "
+            "short; use last.ckpt or an earlier one"
         ) from error
     about = checkpoint.get("nlp_rnn") if isinstance(checkpoint, dict) else None
     if not isinstance(about, dict) or not {"task", "format"} <= about.keys():

@@ -382,7 +382,7 @@ def test_mistakes_end_in_one_line_and_code_2(checkpoint, write, run, tmp_path):
     missing, output = tmp_path / "missing", tmp_path / "new.txt"
     for args, wanted in [
         (["translate", missing], "no checkpoint at"),
-        (["translate", text], "not a readable checkpoint"),
+        (["translate", text], "texts to be read are named with --input"),
         (["translate", checkpoint, "--input", missing], f"{missing}: No such file"),
         (["translate", checkpoint, "--input", tmp_path], "directory"),
         (["translate", checkpoint, "--input", text, "--output", text / "a"], "cannot be written"),
