@@ -353,7 +353,7 @@ def test_offline_there_is_no_waiting():
     ("name", "content"),
     [
         ("t.csv", "en,de\n10,000 rubles,10.000 Rubel\nin 3 days,in 3 Tagen\n"),
-        ("t.tsv", "en\tde\nin 3 days\tin 3 Tagen\t\n"),
+        ("t.tsv", "en\tde\nin 3 days\tin 3 Tagen\tmore\n"),
     ],
 )
 @pytest.mark.parametrize("streaming", [False, True])
