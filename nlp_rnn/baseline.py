@@ -21,7 +21,7 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U
 """Characters of scripts without spaces (Thai, Lao, Burmese, Khmer, Kana, Han): each is a word."""
 
 _LETTER = rf"[^\W{_UNSPACED}]"
-_WORD = rf"[{_UNSPACED}]|{_LETTER}+(?:['’]{_LETTER}+)*"  # "don't" is one word
+_WORD = rf"[{_UNSPACED}]|{_LETTER}+(?:['’]{_LETTER}+)*"  # "don't" is a word, as is "n't"
 _STRENGTHS = (1, 4, 16)  # C of scikit-learn; the larger, the weaker the penalty
 _CERTAIN = 10.0  # score of what never varies in training
 

@@ -71,8 +71,9 @@ def _run(args: argparse.Namespace) -> None:
                     sys.stdout.write(f"{number}\t{shown}\t{value:.4f}\n")
         sys.stdout.flush()
         done += len(batch)
-        ids = sum(generator.vocabulary.encode_batch(batch), [])
-        unknown, tokens = unknown + ids.count(UNK), tokens + len(ids)
+        texts = [text for line in batch for text in (line.split("\t") if args.pairs else [line])]
+        for ids in generator.vocabulary.encode_batch(texts):
+            unknown, tokens = unknown + ids.count(UNK), tokens + len(ids)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")
     if unknown:

@@ -227,7 +227,7 @@ def _explained(dataset: str, path: Path) -> Iterator[None]:
             _check(file)
         reason = reason_of(error)
         if reason.startswith(_TOO_WIDE):
-            reason = "its rows have more cells than its header; quote cells that hold a comma"
+            reason = "its rows have more cells than its header; in csv, quote cells with commas"
         raise InputError(f"{dataset} cannot be read: {reason}") from error
     finally:
         datasets.logging.set_verbosity(verbosity)

@@ -52,7 +52,7 @@ class SubwordSampler:
     A unigram model samples in proportion to P(segmentation)^alpha over all segmentations (subword
     regularization, Kudo, 2018). A BPE model drops merges with probability alpha, anew at every
     step (BPE-dropout, Provilkov et al., 2020, algorithm 1; SentencePiece drops them for good, which
-    cuts words into about as many pieces at half the rate). A char model has one segmentation, and
+    at a rate of 0.1 makes about twice as many more pieces). A char model has one segmentation, and
     gives it. A word that was to have a piece of its own is never cut.
     """
 
