@@ -56,5 +56,8 @@ class _CrossEntropy(torch.autograd.Function):
         scale = grad.unsqueeze(1).to(probs.dtype)
         spread = ctx.label_smoothing / probs.size(1)
         logits_grad = probs.sub(spread).mul_(scale) if spread else probs * scale
-        logits_grad.scatter_add_(1, targets, scale * (ctx.label_smoothing - 1))
+        # In bfloat16 `scatter_add_` would copy the whole matrix, twice.
+        rows = torch.arange(len(targets), device=targets.device)
+        own = scale.squeeze(1) * (ctx.label_smoothing - 1)
+        logits_grad.index_put_((rows, targets.squeeze(1)), own, accumulate=True)
         return logits_grad, None, None

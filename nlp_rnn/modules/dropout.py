@@ -87,6 +87,8 @@ class WeightDropout(_Dropout):
         if not self.training or self.p == 0:
             return layer(inputs, state)
         weight = layer.get_parameter("weight_hh_l0")
-        # Millions of them: F.dropout's mask takes a CPU 2.5 times as long to draw.
-        mask = torch.rand_like(weight).ge_(self.p).div_(1 - self.p)
+        # Millions of them: 16 random bits for each, as F.dropout takes a CPU four times as long.
+        words = torch.empty(-(-weight.numel() // 4), dtype=torch.int64, device=weight.device)
+        bits = words.random_(-(2**63), None).view(torch.int16)[: weight.numel()].view_as(weight)
+        mask = (bits >= round(self.p * 2**16) - 2**15).to(weight.dtype).div_(1 - self.p)
         return functional_call(layer, {"weight_hh_l0": weight * mask}, (inputs, state))
