@@ -506,6 +506,21 @@ def test_generate_continues_prompts(language_model, run):
     assert (code, lines) == (0, [wanted[0], "-" * 20, wanted[1]])
 
 
+def test_generate_writes_each_part_before_the_next_is_drawn(
+    language_model, monkeypatch, capsys
+):
+    written = []
+
+    def parts(self, prompt, search):
+        for part in (" sat", " on", " mats"):
+            written.append(capsys.readouterr().out)
+            yield part
+
+    monkeypatch.setattr(TextGenerator, "stream", parts)
+    main(["generate", str(language_model), "the cat"])
+    assert [*written, capsys.readouterr().out] == ["the cat", " sat", " on", " mats\n"]
+
+
 def test_generate_says_what_it_does_not_know(language_model, run):
     code, _, errors = run("generate", language_model, "the zebra", "--max-tokens", 3)
     assert code == 0

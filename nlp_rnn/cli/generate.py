@@ -18,11 +18,11 @@ COMMON_OPTIONS = {
     "max_tokens": (int, "most tokens that are written (default 200)"),
     "min_tokens": (int, "least tokens that are written (default 0)"),
     "num_samples": (int, "continuations of each prompt (default 1)"),
-    "repetition_penalty": (float, "above 1 discourages repeated tokens (default 1.0)"),
-    "no_repeat_ngram_size": (int, "n-grams that may occur only once; 0 allows all (default 0)"),
+    "repetition_penalty": (float, "above 1 discourages tokens already written, the prompt apart (default 1.0)"),
+    "no_repeat_ngram_size": (int, "n-grams written only once, the prompt apart; 0 allows all (default 0)"),
 }
 SAMPLING_OPTIONS = {
-    "seed": (int, "the same seed gives the same text (default 0)"),
+    "seed": (int, "same seed, prompts and options: same texts (default 0)"),
     "temperature": (float, "below 1 sharpens, above 1 flattens (default 0.8)"),
     "top_k": (int, "draw from the k likeliest tokens; 0 from all (default 0)"),
     "top_p": (float, "draw from the smallest set with this probability (default 0.95)"),

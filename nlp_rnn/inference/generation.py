@@ -146,7 +146,8 @@ class TextGenerator:
         """A continuation in parts, each as soon as it is drawn; the prompt is not repeated.
 
         Raises:
-            InputError: the model reads backward, so that the first part drawn is the last one.
+            InputError: the model reads backward, so that the first part drawn is the last one; a
+                search for several continuations; a value out of range.
         """
         if self.direction == "backward":
             raise InputError("a backward model writes from the end: generate the text as a whole")
@@ -155,7 +156,8 @@ class TextGenerator:
             state = tuple(part.unsqueeze(1) for part in self._read(ids))
         start = torch.tensor([[EOS, *ids][-1]], device=self.device)
         drawn = search.stream(self._step, state, start)
-        return _until(self._spelt(drawn, begins=not ids or self._spaced(prompt)), search.stop)
+        spelt = self._spelt(drawn, begins=not ids, spaced=self._spaced(prompt))
+        return _until(spelt, search.stop)
 
     def log_probs(self, texts: Sequence[str], *, batch_size: int = 64) -> list[list[float]]:
         """Natural log-probability of every token of each text and of its end mark.
@@ -273,8 +275,16 @@ class TextGenerator:
         read = self.vocabulary.decode(self.vocabulary.encode(prompt))
         return prompt[-1:].isspace() and not read[-1:].isspace()
 
-    def _spelt(self, ids: Iterator[int], *, begins: bool) -> Iterator[str]:
-        """The text of ids one by one; bytes wait until they make up a character."""
+    def _spelt(
+        self, ids: Iterator[int], *, begins: bool, spaced: bool = False
+    ) -> Iterator[str]:
+        """The text of ids one by one; bytes wait until they make up a character.
+
+        Args:
+            ids: as they are drawn.
+            begins: nothing stands before them.
+            spaced: a space does.
+        """
         words = isinstance(self.vocabulary, WordVocabulary)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for each in ids:
@@ -287,8 +297,10 @@ class TextGenerator:
                 text = decoder.decode(b"", final=True)
                 text += " ⁇ " if each == UNK else piece.replace("▁", " ")
             # Words are parted by a space each; SentencePiece writes the unknown one with two.
-            yield text.removeprefix(" ") if begins and (words or each != UNK) else text
-            begins = False
+            if spaced or (begins and (words or each != UNK)):
+                text = text.removeprefix(" ")
+            yield text
+            begins = spaced = False
         yield decoder.decode(b"", final=True)
 
 

@@ -24,15 +24,15 @@ class TextSampling:
         max_tokens: most tokens of it.
         min_tokens: least tokens of it.
         num_samples: continuations of each prompt.
-        seed: the same seed gives the same text for the same call.
+        seed: the same seed gives the same texts for the same call; texts of one call share it.
         temperature: below 1 sharpens, above 1 flattens.
         top_k: draw from the k likeliest tokens; 0 from all.
         top_p: draw from the smallest set with this probability (Holtzman et al. 2020).
         min_p: drop tokens less likely than this share of the likeliest (Nguyen et al. 2024).
         typical_p: draw from tokens of typical information (Meister et al. 2023).
-        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019), those
-            of the prompt apart.
-        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
+        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019); those
+            of the prompt do not count.
+        no_repeat_ngram_size: n-grams that may be written only once, the prompt apart; 0 allows all.
         stop: texts before which the continuation ends; where a backward model reads to the left,
             behind which it begins.
 
@@ -81,6 +81,7 @@ class TextSampling:
     def stream(self, step: Step, state: State, start: Tensor) -> Iterator[int]:
         """The ids of one continuation, each as soon as it is drawn."""
         _check_lengths(self)
+        require(self.num_samples == 1, f"num_samples={self.num_samples}", "1 in a stream")
         return stream(
             step,
             state,
@@ -113,8 +114,9 @@ class TextBeamSearch:
         beam_size: continuations in the running; 1 is greedy.
         num_samples: continuations of each prompt, at most ``beam_size``.
         length_penalty: alpha of Wu et al. 2016; 0 prefers short ones.
-        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019).
-        no_repeat_ngram_size: n-grams that may be written only once; 0 allows all.
+        repetition_penalty: above 1 discourages tokens already written (Keskar et al. 2019); those
+            of the prompt do not count.
+        no_repeat_ngram_size: n-grams that may be written only once, the prompt apart; 0 allows all.
         stop: texts before which the continuation ends; they count in the ranking.
 
     Raises:

@@ -90,5 +90,6 @@ class WeightDropout(_Dropout):
         # Millions of them: 16 random bits for each, as F.dropout takes a CPU four times as long.
         words = torch.empty(-(-weight.numel() // 4), dtype=torch.int64, device=weight.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: weight.numel()].view_as(weight)
-        mask = (bits >= round(self.p * 2**16) - 2**15).to(weight.dtype).div_(1 - self.p)
+        least = min(round(self.p * 2**16), 2**16 - 1) - 2**15
+        mask = (bits >= least).to(weight.dtype).div_(1 - self.p)
         return functional_call(layer, {"weight_hh_l0": weight * mask}, (inputs, state))

@@ -243,6 +243,19 @@ def test_a_whole_word_is_no_unknown_one():
     assert build(vocabulary).unknown("the <unk> <漢>") == ["<", "漢", ">"]
 
 
+def test_an_unknown_token_behind_a_space_that_is_not_read_is_streamed_as_it_is_joined():
+    generator = build(Tokenizer.train(TEXTS, vocab_size=23, normalization="nmt_nfkc_cf"))
+    before, drawn = generator.vocabulary.encode("the "), [UNK, *generator.vocabulary.encode("cat")]
+    whole = generator._joined("the ", before, drawn, ())
+    assert whole.startswith("the ⁇")
+    assert "the " + "".join(generator._spelt(iter(drawn), begins=False, spaced=True)) == whole
+
+
+def test_a_stream_is_one_continuation(generator):
+    with pytest.raises(InputError, match="num_samples=3 is out of range"):
+        generator.stream("the", TextSampling(num_samples=3))
+
+
 @pytest.mark.parametrize("words", [False, True])
 def test_a_text_that_begins_with_the_unknown_is_streamed_as_it_is_decoded(words):
     vocabulary = (

@@ -93,6 +93,12 @@ def test_weight_dropout_equals_a_layer_without_the_weights_that_get_no_gradient(
     assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.06)
 
 
+def test_weight_dropout_may_drop_nearly_all():
+    layer = nn.LSTM(5, 16, batch_first=True)
+    WeightDropout(1 - 1e-9)(layer, torch.randn(3, 6, 5), None)[0].sum().backward()
+    assert (layer.weight_hh_l0.grad == 0).float().mean().item() > 0.99
+
+
 def test_weight_dropout_leaves_the_mean_as_it_is():
     layer = nn.RNN(1, 300, batch_first=True, bias=False)
     with torch.no_grad():

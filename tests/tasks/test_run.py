@@ -2,7 +2,9 @@
 
 import pytest
 
+from nlp_rnn.errors import InputError
 from nlp_rnn.models.seq2seq import Seq2Seq
+from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.run import run
 from nlp_rnn.tasks.translate import TranslationTask
 from nlp_rnn.tasks.translate.cli import TranslateCLI
@@ -13,6 +15,25 @@ def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture
         run(lambda: TranslateCLI(["fit", "--trainer.max_epochs=-3"]))
     assert stopped.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: `max_epochs` must be")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("no such file"), 2, "error: no such file"),
+        (DivergedError("update 3: nan"), 1, "training diverged at update 3: nan"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    error: Exception, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        run(fail)
+    assert stopped.value.code == code
+    assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_our_own_errors_keep_their_traceback() -> None:

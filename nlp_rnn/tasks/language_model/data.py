@@ -233,10 +233,15 @@ class LanguageModelData(TaskData):
         return encoded
 
     def _eval_loader(self, name: str) -> DataLoader[Window]:
+        rank, world_size = self.ranks
+        require(
+            self.eval_batch_size >= world_size,
+            f"eval_batch_size {self.eval_batch_size}",
+            f"a stream for each of the {world_size} processes",
+        )
         streams = side_by_side(
             self.ids(name), self.eval_batch_size, what=name, option="--data.eval_batch_size"
         )
-        rank, world_size = self.ranks
         return DataLoader(
             Streams(streams[rank::world_size]),
             batch_sampler=WindowBatches(streams.size(1) - 1, lengths=[self.eval_window]),

@@ -44,7 +44,7 @@ class LanguageModelTask(Task):
         temporal_regularization: beta of TAR, the mean square of their steps.
         head_precision: of the softmax alone, where most of the arithmetic is: that of the trainer,
             or ``bf16``, which is fast on a CPU that has the instructions, while its fp32 LSTM
-            kernel remains in use.
+            kernel remains in use; of fit, validate and test, predict computes in fp32.
         cache: of validate and test alone, see `NeuralCache`.
         dynamic: of validate and test alone, see `DynamicEvaluation`.
 
