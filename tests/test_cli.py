@@ -202,6 +202,12 @@ def test_nbest_lines_are_numbered(checkpoint, translator, write, run):
     assert len(lines) == 5
 
 
+def test_translate_says_how_much_it_does_not_know(checkpoint, write, run):
+    code, lines, errors = run("translate", checkpoint, "--input", write("in.txt", "red Ω\ndog"))
+    assert (code, len(lines), len(errors)) == (0, 2, 1)
+    assert errors[0].startswith("warning: 1 of ")
+
+
 def test_options_reach_the_search(checkpoint, translator, write, run):
     source = write("in.txt", "\n".join(TEXT))
     options = {"beam-size": 2, "length-penalty": 0.2, "max-length-ratio": 4.5}

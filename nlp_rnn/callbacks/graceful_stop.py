@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training between two updates, with a checkpoint to resume from."""
+"""Ctrl-C, SIGTERM and damaged data end a training with a checkpoint to resume from."""
 
 import signal
 from pathlib import Path
@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_info
 
 from nlp_rnn.callbacks.last_checkpoint import save_last
+from nlp_rnn.errors import InputError
 
 __all__ = ["GracefulStop", "Stopped"]
 
@@ -26,11 +27,15 @@ class GracefulStop(Checkpoint):
     comes next, they come before the stop: a training that is resumed would go on behind them. One
     that is over then ends as ever. A `Checkpoint` runs after all other callbacks, so averaged
     weights are up to date.
+
+    A stream that turns out to be damaged in the middle of an epoch ends it likewise, in a single
+    process; of several, the others would have to know of it to save.
     """
 
     def __init__(self) -> None:
         self._asked = False
         self._updates = 0
+        self._updated = False
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,6 +52,7 @@ class GracefulStop(Checkpoint):
     ) -> None:
         if trainer.global_step == self._updates:  # gradients of several batches are gathered
             return
+        self._updated = True
         if self._is_asked(trainer):
             path = save_last(trainer)
             if not (_epoch_ends(trainer) or _validation_is_next(trainer)):
@@ -70,6 +76,12 @@ class GracefulStop(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         self._restore()
+        if isinstance(exception, InputError) and self._updated and trainer.world_size == 1:
+            path = save_last(trainer)
+            rank_zero_info(
+                f"stopped at update {trainer.global_step}; once the data are mended, resume with "
+                f"fit --ckpt_path {path}"
+            )
 
     def _is_asked(self, trainer: Trainer) -> bool:
         """On any rank."""

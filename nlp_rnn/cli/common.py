@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlp_rnn.inference import TextClassifier, TextGenerator, Translator
 
 __all__ = [
+    "UnknownTokens",
     "add_model_options",
     "add_options",
     "new_path",
@@ -170,6 +171,26 @@ def new_path(path: Path, option: str) -> Path:
             f"{path} cannot be written ({error.strerror}): name another one with {option}"
         ) from error
     return path
+
+
+class UnknownTokens:
+    """Counts the tokens of texts, and those of them that a model does not know."""
+
+    def __init__(self) -> None:
+        self.unknown = self.tokens = 0
+
+    def add(self, ids: Sequence[Sequence[int]], unknown: int) -> None:
+        """Count the ids of some texts, of which one stands for the unknown."""
+        self.tokens += sum(map(len, ids))
+        self.unknown += sum(each.count(unknown) for each in ids)
+
+    def warn(self, meaning: str) -> None:
+        """Say how many there were, if any, and what that means."""
+        if self.unknown:
+            sys.stderr.write(
+                f"warning: {self.unknown} of {self.tokens} tokens are unknown to the model; "
+                f"{meaning}\n"
+            )
 
 
 @contextmanager

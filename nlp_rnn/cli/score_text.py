@@ -5,7 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.cli.common import add_model_options, open_generator, positive, read_texts
+from nlp_rnn.cli.common import (
+    UnknownTokens,
+    add_model_options,
+    open_generator,
+    positive,
+    read_texts,
+)
 from nlp_rnn.data.lines import arriving
 from nlp_rnn.errors import InputError
 
@@ -55,7 +61,8 @@ def _run(args: argparse.Namespace) -> None:
 
     generator = open_generator(args)
     lines = read_texts(args.input)
-    done = better = unknown = tokens = 0
+    done = better = 0
+    unknown = UnknownTokens()
     for batch in arriving(lines, first=args.batch_size, most=max(POOL, args.batch_size)):
         if args.pairs:
             better += _pairs(generator, batch, done, args.batch_size)
@@ -72,15 +79,10 @@ def _run(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         done += len(batch)
         texts = [text for line in batch for text in (line.split("\t") if args.pairs else [line])]
-        for ids in generator.vocabulary.encode_batch(texts):
-            unknown, tokens = unknown + ids.count(UNK), tokens + len(ids)
+        unknown.add(generator.vocabulary.encode_batch(texts), UNK)
     if not done:
         raise InputError("there is no text: give lines on standard input or a file with --input")
-    if unknown:
-        sys.stderr.write(
-            f"warning: {unknown} of {tokens} tokens are unknown to the model; each counts as one "
-            "token, whatever it stands for\n"
-        )
+    unknown.warn("each counts as one token, whatever it stands for")
     if args.pairs:
         sys.stderr.write(f"the first text is likelier in {better} of {done} pairs\n")
 

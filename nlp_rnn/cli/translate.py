@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.cli.common import (
+    UnknownTokens,
     add_model_options,
     add_options,
     new_path,
@@ -18,7 +19,7 @@ from nlp_rnn.cli.common import (
     read_texts,
     warnings_of_lines,
 )
-from nlp_rnn.data.lines import arriving
+from nlp_rnn.data.lines import arriving, one_line
 from nlp_rnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def add_command(commands: Any) -> None:
         type=positive,
         default=1,
         metavar="N",
-        help="above 1, so many lines for each: number of the input line, from 0 ||| translation "
-        "||| score, and ||| alignments if asked for",
+        help="above 1, so many lines for each that is not empty: number of the input line, from 0 "
+        "||| translation ||| score, and ||| alignments if asked for",
     )
     add_options(parser, COMMON_OPTIONS)
     add_options(parser.add_argument_group("beam search"), BEAM_OPTIONS)
@@ -101,6 +102,8 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from nlp_rnn.data.tokenizer import UNK
+
     if args.output:
         new_path(args.output, "--output")
     search = _search(args)
@@ -114,7 +117,7 @@ def _run(args: argparse.Namespace) -> None:
         output: TextIO = sys.stdout
         if args.output:
             output = stack.enter_context(args.output.open("x", encoding="utf-8", newline="\n"))
-        done = 0
+        done, unknown = 0, UnknownTokens()
         for batch in _batches(lines, args):
             with warnings_of_lines(done):
                 found = translator.translate(batch, _anew(search, done), batch_size=args.batch_size)
@@ -124,6 +127,8 @@ def _run(args: argparse.Namespace) -> None:
                     output.write(f"{line}\n")
                 done += 1
             output.flush()
+            unknown.add(translator.source_tokenizer.encode_batch(batch), UNK)
+    unknown.warn("its characters were not in the texts that it was trained on")
 
 
 def _search(args: argparse.Namespace) -> "BeamSearch | Sampling":
@@ -197,7 +202,7 @@ def _show(
 ) -> Iterator[str]:
     """The output lines of one input line."""
     for each in translations:
-        fields = [each.text]
+        fields = [one_line(each.text)]
         if args.scores or args.nbest > 1:
             fields.append(f"{each.score:.4f}")
         if args.alignments:

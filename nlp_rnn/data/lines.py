@@ -8,8 +8,9 @@ from typing import BinaryIO
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["arriving", "read_lines"]
+__all__ = ["arriving", "one_line", "read_lines"]
 
+_BREAKS = str.maketrans("\r\n\t", "   ")
 PATIENCE = 0.05
 """Seconds that a line waits for others to share its batch."""
 
@@ -34,6 +35,11 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
                 "not UTF-8: convert the file first, for example with iconv"
             ) from None
         yield text.removesuffix("\n").removesuffix("\r")
+
+
+def one_line(text: str) -> str:
+    """A text as a line of output, with spaces for what would end it or make columns of it."""
+    return text.translate(_BREAKS)
 
 
 def arriving(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +39,11 @@ def parallel_files(path: Path, names: list[str]) -> dict[str, list[Path]]:
         paths = [Path(f"{stem}.{name}") for name in names]
         for file in paths:
             if not file.is_file():
-                raise InputError(f"{file} is missing; parallel text has a file for each column")
+                there = sorted(each.name for each in file.parent.glob(f"{glob.escape(file.stem)}.*"))
+                raise InputError(
+                    f"{file} is missing; parallel text has a file for each column, and here are "
+                    f"{', '.join(there)}"
+                )
         split = Path(stem).name if path.is_dir() else "train"
         split = "validation" if split in _VALIDATION else split
         if split in splits:

@@ -98,7 +98,7 @@ def load_splits(
         read = _stream if streaming else _read
         chosen = [name for name in files if splits is None or name in splits] or [*files]
         return kind({name: read(dict(zip(columns, files[name]))) for name in chosen})
-    with _explained(dataset, path):
+    with _explained(dataset, path, wanted):
         loaded = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
         return kind(
             {
@@ -208,7 +208,7 @@ def _cells(tables: list[Path]) -> dict[str, Any]:
 
 
 @contextmanager
-def _explained(dataset: str, path: Path) -> Iterator[None]:
+def _explained(dataset: str, path: Path, wanted: list[str]) -> Iterator[None]:
     """Says in one line what is wrong with data that cannot be read, with file and line if known.
 
     The libraries below raise errors of many types, even StopIteration for an empty file, and log
@@ -228,6 +228,9 @@ def _explained(dataset: str, path: Path) -> Iterator[None]:
         reason = reason_of(error)
         if reason.startswith(_TOO_WIDE):
             reason = "its rows have more cells than its header; in csv, quote cells with commas"
+        if "data files found" in reason:
+            endings = " and ".join(f".{name}" for name in wanted)
+            reason = f"it has neither tables nor text files with the endings {endings}"
         raise InputError(f"{dataset} cannot be read: {reason}") from error
     finally:
         datasets.logging.set_verbosity(verbosity)

@@ -185,10 +185,14 @@ class StreamLoader(ResumableLoader):
         )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for batch in super().__iter__():
+        try:
+            for batch in super().__iter__():
+                self._position -= self.ahead
+                yield batch
+                self._position += self.ahead
+        except InputError:  # while one was read ahead, the one before waits to be trained on
             self._position -= self.ahead
-            yield batch
-            self._position += self.ahead
+            raise
         self._epoch, self._position = self._epoch + 1, 0
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nlp_rnn.checkpoint import FORMAT
 from nlp_rnn.cpu import emulates_bf16
 from nlp_rnn.errors import InputError, TruncationWarning
-from nlp_rnn.inference.networks import check_bf16_cells
+from nlp_rnn.inference.networks import Precision, check_bf16_cells
 from nlp_rnn.tasks.optimization import Optimization
 
 __all__ = ["DivergedError", "Task", "warn_of_slow_bf16", "warnings_of_rows"]
@@ -64,6 +64,15 @@ class Task(LightningModule):
         if precision.startswith("bf16") and isinstance(self.trainer.accelerator, CPUAccelerator):
             setting = f"--trainer.precision {precision}"
             check_bf16_cells(self.network, setting, "--trainer.precision 32-true")
+
+    @property
+    def serving_precision(self) -> Precision:
+        """What the public classes compute in: the trainer's, but fp32 in training.
+
+        They are served in fp32 unless asked otherwise, and training tells what they will score.
+        """
+        training = self.trainer.state.fn == "fit"
+        return "bf16" if str(self.trainer.precision) == "bf16-mixed" and not training else "fp32"
 
     def mean_over_ranks(self, total: Tensor, count: Tensor) -> Tensor:
         """The mean cost of the global batch, whose gradient is right on every rank.

@@ -1,5 +1,6 @@
 """One command line for every task: LightningCLI with a network beside model, data and trainer."""
 
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,8 @@ class TaskCLI(LightningCLI):
         data: the data module's class; its ``described`` names what checkpoints remember.
         network: the network's class.
         links: ``network`` arguments that the data needs, by name.
-        example: the config that `fit` uses when neither a config nor a data set is named.
+        example: the config that `fit` uses when neither a config nor a data set is named, or the
+            built-in one is.
         trainer_defaults: of this task, beside those of all.
         monitor: the validation metric that chooses the best checkpoint.
         mode: whether the ``max`` or the ``min`` of it is best.
@@ -89,7 +91,10 @@ class TaskCLI(LightningCLI):
             resumed = Path(_value(given, "--ckpt_path") or "")
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
-            elif not has_option(given, "--data", "--data.dataset"):
+            elif not has_option(given, "--data") and _value(given, "--data.dataset") in (
+                None,
+                inspect.signature(data).parameters["dataset"].default,
+            ):
                 given[1:1] = ["--config", str(example)]
         super().__init__(
             task,
@@ -188,6 +193,7 @@ class TaskCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Going on from a checkpoint takes the vocabulary from it, instead of training one."""
+        self._check_folder()
         if self.remembered:
             self.datamodule.load_state_dict(self.remembered)
 
@@ -264,6 +270,21 @@ class TaskCLI(LightningCLI):
             setting = f"--trainer.precision {built.precision}"
             warn_of_slow_bf16(built, setting, "--trainer.precision 32-true")
         return built
+
+    def _check_folder(self) -> None:
+        """A run keeps its best and last checkpoint under names that another may have used.
+
+        Raises:
+            InputError: the folder named for them holds some that are not this run's.
+        """
+        folder, resumed = self.config.fit.checkpoint.dirpath, self.config.fit.ckpt_path
+        if folder is None or (resumed and Path(resumed).parent.resolve() == Path(folder).resolve()):
+            return
+        if any(Path(folder).glob("*.ckpt")):
+            raise InputError(
+                f"--checkpoint.dirpath {folder} holds checkpoints, which would be overwritten: "
+                "name a new folder, or resume one of them with --ckpt_path"
+            )
 
     def _settings(self) -> str:
         """Those of `fit`, as a config for the next resume, wherever its checkpoint lies then."""

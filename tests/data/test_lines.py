@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from nlp_rnn.data.lines import arriving, read_lines
+from nlp_rnn.data.lines import arriving, one_line, read_lines
 from nlp_rnn.errors import InputError
 
 
@@ -31,6 +31,10 @@ def test_what_is_not_utf8_is_named_after_the_lines_before(bad):
     assert next(reading) == "früh"
     with pytest.raises(InputError, match=r"^a\.txt, line 2: byte 0x[0-9a-f]{2} at \d is not UTF-8"):
         next(reading)
+
+
+def test_a_text_of_several_lines_is_written_on_one():
+    assert one_line("a\nb\tc\r\nd") == "a b c  d"
 
 
 def test_batches_keep_the_order_and_grow():

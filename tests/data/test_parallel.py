@@ -38,7 +38,7 @@ def test_nothing_where_no_file_ends_so(tmp_path):
 def test_a_missing_counterpart_is_named(tmp_path):
     write(tmp_path, train_en=b"")
     for path in (tmp_path, tmp_path / "train"):
-        with pytest.raises(InputError, match=r"train\.de is missing"):
+        with pytest.raises(InputError, match=r"train\.de is missing; .* here are train\.en"):
             parallel_files(path, ["en", "de"])
 
 

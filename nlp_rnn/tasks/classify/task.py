@@ -118,7 +118,12 @@ class ClassificationTask(Task):
     @property
     def classifier(self) -> TextClassifier:
         """The public classifier, with the present weights."""
-        return TextClassifier(self.network, self.data.vocabulary, temperature=self.temperature)
+        return TextClassifier(
+            self.network,
+            self.data.vocabulary,
+            temperature=self.temperature,
+            precision=self.serving_precision,
+        )
 
     def setup(self, stage: str) -> None:
         """Start from what was pretrained; a checkpoint to go on from is loaded after this."""

@@ -44,7 +44,7 @@ class LanguageModelTask(Task):
         temporal_regularization: beta of TAR, the mean square of their steps.
         head_precision: of the softmax alone, where most of the arithmetic is: that of the trainer,
             or ``bf16``, which is fast on a CPU that has the instructions, while its fp32 LSTM
-            kernel remains in use; of fit, validate and test, predict computes in fp32.
+            kernel remains in use; of fit, validate and test, not of predict.
         cache: of validate and test alone, see `NeuralCache`.
         dynamic: of validate and test alone, see `DynamicEvaluation`.
 
@@ -96,7 +96,12 @@ class LanguageModelTask(Task):
     @property
     def generator(self) -> TextGenerator:
         """The public generator, with the present weights."""
-        return TextGenerator(self.network, self.data.vocabulary, direction=self.data.direction)
+        return TextGenerator(
+            self.network,
+            self.data.vocabulary,
+            direction=self.data.direction,
+            precision=self.serving_precision,
+        )
 
     def setup(self, stage: str) -> None:
         """Warn of a softmax that this CPU would compute at a crawl.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nlp_rnn.callbacks import AttentionMaps
 from nlp_rnn.cli.bleu import print_scores
+from nlp_rnn.data.lines import one_line
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import BeamSearch, Translator
 from nlp_rnn.metrics import translation_scores
@@ -66,7 +67,8 @@ class TranslateCLI(TaskCLI):
         found = [
             each[0].text for each in translator.translate(rows["source"][:], self.model.search)
         ]
-        scores = translation_scores(found, rows["target"][:], language=self.datamodule.target)
+        language = self.datamodule.target_language
+        scores = translation_scores(found, rows["target"][:], language=language)
         how = f"{len(found)} sentences, {_name_of(self.model.search)}"
         print_scores(scores, f"Validation of the best checkpoint, {how}")
         step = max(1, len(found) // 5)
@@ -101,7 +103,9 @@ class TranslateCLI(TaskCLI):
 
 
 def _name_of(search: BeamSearch) -> str:
-    return "greedy" if search.beam_size == 1 else f"beam {search.beam_size}"
+    if search.beam_size == 1:
+        return "greedy"
+    return f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
 
 
 def write_predictions(
@@ -110,7 +114,7 @@ def write_predictions(
     """Text, a line per row; or with ``.jsonl`` source, translation and score."""
     with output.open("w", encoding="utf-8") as file:
         for row, text, score in predictions:
-            line = text
+            line = one_line(text)
             if output.suffix == ".jsonl":
                 record = {"source": sources[row], "translation": text, "score": score}
                 line = json.dumps(record, ensure_ascii=False)

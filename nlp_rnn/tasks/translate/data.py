@@ -52,7 +52,8 @@ class TranslationData(TaskData):
         dataset: a Hub id, a local folder or file, a prefix of parallel text files, or
             ``phrasebook`` (built in).
         source: column (for the phrasebook: locale) to translate from.
-        target: column to translate into; its name as a language chooses the BLEU tokenizer.
+        target: column to translate into.
+        target_language: chooses the BLEU tokenizer; empty if the column is called by it.
         validation: another data set for validation, with the same columns; else the split of
             ``dataset``, else 1,000 rows carved from train (a tenth of a small one).
         test: another data set for test, likewise; also what predict reads.
@@ -67,7 +68,8 @@ class TranslationData(TaskData):
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
         tokens_per_batch: target tokens of a batch, over all processes.
         max_length: training pairs with more tokens on a side are left out, and counted.
-        eval_batch_size: target tokens of a batch in validation and test.
+        eval_batch_size: tokens of a batch in validation and test, of the longer side; search has
+            at most 64 sentences at a time.
         num_workers: processes that prepare batches; 0 is best on small machines.
         seed: order of the training data.
         streaming: read the training data while training, for a corpus too large to be held or
@@ -80,7 +82,10 @@ class TranslationData(TaskData):
         InputError: a value out of range.
     """
 
-    described = ("dataset", "source", "target", "validation", "test", "streaming")
+    described = (
+        *("dataset", "source", "target", "target_language"),
+        *("validation", "test", "streaming"),
+    )
     trained_with = ("tokenizer", "normalization")
 
     def __init__(
@@ -89,6 +94,7 @@ class TranslationData(TaskData):
         dataset: str = "phrasebook",
         source: str = "en",
         target: str = "de",
+        target_language: str = "",
         validation: str | None = None,
         test: str | None = None,
         vocab_size: int = 4000,
@@ -125,6 +131,7 @@ class TranslationData(TaskData):
         check_sampling(subword_sampling, tokenizer)
         self.source = source
         self.target = target
+        self.target_language = target_language or target
         self.validation = validation
         self.test = test
         self.vocab_size = vocab_size
@@ -240,23 +247,17 @@ class TranslationData(TaskData):
             )
         return kept
 
-    def _batches(
-        self, rows: datasets.Dataset, tokens_per_batch: int, *, shuffle: bool
-    ) -> TokenBatches:
-        lengths = list(zip(rows["source_length"][:], rows["target_length"][:]))
+    def _train_rows_loader(self) -> ResumableLoader:
+        rows = self._tokenized("train")
         rank, world_size = self.ranks
-        return TokenBatches(
-            lengths,
-            tokens_per_batch=tokens_per_batch,
-            shuffle=shuffle,
+        batches = TokenBatches(
+            [*zip(rows["source_length"][:], rows["target_length"][:])],
+            tokens_per_batch=self.tokens_per_batch,
+            shuffle=True,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
         )
-
-    def _train_rows_loader(self) -> ResumableLoader:
-        rows = self._tokenized("train")
-        batches = self._batches(rows, self.tokens_per_batch, shuffle=True)
         return ResumableLoader(
             rows,
             batch_sampler=batches,
@@ -288,7 +289,14 @@ class TranslationData(TaskData):
 
     def _eval_loader(self, name: str) -> DataLoader[Row]:
         rows = self._tokenized(name)
-        batches = self._batches(rows, self.eval_batch_size, shuffle=False)
+        rank, world_size = self.ranks
+        batches = TokenBatches(  # nothing is left out here, and either side may be a book
+            [*map(max, rows["source_length"][:], rows["target_length"][:])],
+            tokens_per_batch=self.eval_batch_size,
+            shuffle=False,
+            rank=rank,
+            world_size=world_size,
+        )
         return DataLoader(rows, batch_sampler=batches, collate_fn=_collate)
 
     def _collate_train(self, batches: EpochBatches) -> Callable[[list[Row]], Batch]:

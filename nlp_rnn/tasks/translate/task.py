@@ -27,8 +27,8 @@ class TranslationTask(Task):
         network: the translator's network.
         optimization: how it is updated.
         label_smoothing: share of the probability spread over the vocabulary (Szegedy et al. 2016).
-        validation_search: how validation decodes, each time; greedy by default.
-        search: how test and predict decode.
+        validation_search: how validation decodes, alone and in training; greedy by default.
+        search: how test and predict decode, and fit at its end.
 
     Raises:
         InputError: a label smoothing that is no share.
@@ -62,7 +62,12 @@ class TranslationTask(Task):
     @property
     def translator(self) -> Translator:
         """The public translator, with the present weights."""
-        return Translator([self.network], self.data.source_tokenizer, self.data.target_tokenizer)
+        return Translator(
+            [self.network],
+            self.data.source_tokenizer,
+            self.data.target_tokenizer,
+            precision=self.serving_precision,
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, tokens = self._loss(batch, self.label_smoothing)
@@ -114,7 +119,7 @@ class TranslationTask(Task):
         self._written = []
         rows = {row: (text, reference) for row, text, reference in written}
         hypotheses, references = zip(*(rows[row] for row in sorted(rows)))
-        self.scores = translation_scores(hypotheses, references, language=self.data.target)
+        self.scores = translation_scores(hypotheses, references, language=self.data.target_language)
         for score in self.scores:
             self.log(f"{split}_{score.name}", score.value, prog_bar=score.name == "bleu")
         exact = sum(hyp == ref for hyp, ref in zip(hypotheses, references)) / len(references)

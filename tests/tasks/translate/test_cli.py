@@ -79,6 +79,56 @@ def test_checkpoint_alone_names_and_scores_its_data(
     assert cli.model.scores[0].value == pytest.approx(expected)
 
 
+def test_validation_is_the_same_alone_as_in_training(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = TranslateCLI(["validate", f"--ckpt_path={trained / 'best.ckpt'}"])
+    last = torch.load(trained / "last.ckpt")
+    (kept,) = (state for name, state in last["callbacks"].items() if "ModelCheckpoint" in name)
+    assert cli.model.scores[0].value == pytest.approx(float(kept["best_model_score"]), abs=1e-3)
+    assert "greedy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [([], "fp32"), (["--trainer.precision=bf16-mixed"], "bf16")]
+)
+def test_evaluation_has_the_precision_of_the_trainer(
+    trained: Path, flags: list[str], precision: str
+) -> None:
+    cli = TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", *flags])
+    assert cli.model.translator.precision == precision
+    assert cli.model.scores[0].value > 60
+
+
+def test_the_language_of_the_target_chooses_the_tokenizer_of_bleu(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--data.target_language=zh"])
+    assert "tok:zh" in "".join(capsys.readouterr().out.split())
+
+
+def test_another_runs_checkpoints_are_left_alone(
+    trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    before = (trained / "best.ckpt").read_bytes()
+    with pytest.raises(InputError, match="holds checkpoints, which would be overwritten"):
+        fit(corpus, tmp_path, "--trainer.max_epochs=1", f"--checkpoint.dirpath={trained}")
+    assert (trained / "best.ckpt").read_bytes() == before
+
+
+def test_the_built_in_corpus_has_its_settings_by_name_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printed = []
+    for flags in ([], ["--data.dataset=phrasebook"], ["--data.dataset=other"]):
+        with pytest.raises(SystemExit):
+            TranslateCLI(["fit", *flags, "--print_config"])
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "vocab_size: 900" in printed[0]
+    assert "vocab_size: 4000" in printed[2]
+
+
 def test_search_flags_are_honoured_beside_a_checkpoint(
     trained: Path, corpus: Path, tmp_path: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import json
 import logging
 import pickle
 from pathlib import Path
@@ -30,6 +31,18 @@ def test_batches_keep_the_budget_in_the_shapes_that_are_computed(corpus: Path) -
         real += int((following != 0).sum())
         positions += following.numel()
     assert real / positions > 0.8
+
+
+def test_a_long_source_is_evaluated_alone(corpus: Path, tmp_path: Path) -> None:
+    long = {"en": "two cats, " * 500, "de": "zwei Katzen"}
+    rows = [*(corpus / "validation.jsonl").open(encoding="utf-8"), json.dumps(long) + "\n"]
+    (tmp_path / "long.jsonl").write_text("".join(rows), encoding="utf-8")
+    data = ready(dataset=str(corpus), validation=str(tmp_path / "long.jsonl"), eval_batch_size=300)
+    batches = list(data.val_dataloader())
+    assert sum(len(batch.rows) for batch in batches) == len(rows)
+    for batch in batches:
+        most = max(batch.source.numel(), batch.target[:, 1:].numel())
+        assert most <= 300 or batch.rows == [len(rows) - 1]
 
 
 def test_a_batch_holds_its_texts(corpus: Path) -> None:

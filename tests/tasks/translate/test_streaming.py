@@ -126,3 +126,26 @@ def test_validation_has_to_be_named(parallel: Path, tmp_path: Path) -> None:
 def test_a_cosine_has_to_end(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cosine .*--trainer\.max_steps.*inverse_sqrt"):
         fit(corpus, tmp_path)
+
+
+def test_what_was_learnt_before_a_damaged_place_is_kept(corpus: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "validation"):
+        rows = [json.loads(line) for line in (corpus / f"{split}.jsonl").open(encoding="utf-8")]
+        for name in ("en", "de"):
+            text = "".join(f"{row[name]}\n" for row in rows)
+            (data / f"{split}.{name}").write_text(text, encoding="utf-8")
+    flags = [*TWO_EPOCHS, "--data.tokenizer_sample=200"]
+    whole = fit(data, tmp_path / "whole", *flags)
+    sound = (data / "train.en").read_bytes()
+    (data / "train.en").write_bytes(sound + b"one line too many\n")
+    with pytest.raises(InputError, match="as many lines"):
+        fit(data, tmp_path / "parts", *flags)
+    last = tmp_path / "parts" / CHECKPOINTS / "last.ckpt"
+    assert 0 < torch.load(last)["global_step"] < whole.trainer.global_step / 2
+    (data / "train.en").write_bytes(sound)
+    resumed = fit(data, tmp_path / "parts", *flags, f"--ckpt_path={last}")
+    weights = resumed.model.state_dict()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
