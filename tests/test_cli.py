@@ -512,9 +512,7 @@ def test_generate_continues_prompts(language_model, run):
     assert (code, lines) == (0, [wanted[0], "-" * 20, wanted[1]])
 
 
-def test_generate_writes_each_part_before_the_next_is_drawn(
-    language_model, monkeypatch, capsys
-):
+def test_generate_writes_each_part_before_the_next_is_drawn(language_model, monkeypatch, capsys):
     written = []
 
     def parts(self, prompt, search):
@@ -673,6 +671,9 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
         ("a.jsonl", '{"a": 1}\n', ["--column=review"], "line 1: no 'review'; it has a"),
         ("a.jsonl", '{"review": [1]}\n', ["--column=review"], "line 1: 'review' is no text"),
         ("a.csv", "review\ngood film\n", [], "is a table: say where its texts stand"),
+        ("A.CSV", "review\ngood film\n", [], "is a table: say where its texts stand"),
+        ("a.json", '[{"review": "good"}]', [], "convert it to jsonl"),
+        ("a.json", '[{"a": "good"}]', ["--column=a"], "convert it to jsonl"),
         ("a.txt", "x\n", ["--column=review"], "is no table"),
         ("a.csv", b"review\n\xff\n", ["--column=review"], "not UTF-8"),
         ("a.txt", "", [], "there is no text"),

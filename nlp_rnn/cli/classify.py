@@ -21,6 +21,7 @@ from nlp_rnn.errors import InputError
 __all__ = ["add_command"]
 
 _TABLES = (".csv", ".tsv", ".jsonl")
+_OTHER_TABLES = (".json", ".parquet")
 POOL = 1024
 """Texts that are sorted by length together, once that many are waiting."""
 
@@ -54,7 +55,12 @@ def add_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.column and args.input is None:
         raise InputError("--column names a column of a table: give its file with --input")
-    if args.input and not args.column and args.input.suffix in _TABLES:
+    if args.input and args.input.suffix.lower() in _OTHER_TABLES:
+        raise InputError(
+            f"{args.input} is a table that predict of the classify task reads, but not this "
+            "command: convert it to jsonl, a row a line"
+        )
+    if args.input and not args.column and args.input.suffix.lower() in _TABLES:
         raise InputError(f"{args.input} is a table: say where its texts stand with --column")
     from nlp_rnn.inference.classification import label_line
 
@@ -63,7 +69,7 @@ def _run(args: argparse.Namespace) -> None:
     texts = _column(args.input, args.column) if args.column else read_texts(files)
     done = 0
     for pool in arriving(texts, first=args.batch_size, most=max(POOL, args.batch_size)):
-        with warnings_of_lines(done):
+        with warnings_of_lines(done, "row" if args.column else "line"):
             found = classifier(pool, batch_size=args.batch_size)
         for text, each in zip(pool, found):
             whole = text if args.jsonl else None
@@ -80,12 +86,13 @@ def _column(path: Path, name: str) -> Iterator[str]:
     Raises:
         InputError: no such column, a row without it, no table, or not UTF-8.
     """
-    if path.suffix not in _TABLES:
+    suffix = path.suffix.lower()
+    if suffix not in _TABLES:
         raise InputError(f"{path} is no table: --column reads .csv, .tsv and .jsonl")
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             yield from (
-                _objects(file, path, name) if path.suffix == ".jsonl" else _rows(file, path, name)
+                _objects(file, path, name) if suffix == ".jsonl" else _rows(file, path, name)
             )
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
@@ -113,7 +120,7 @@ def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
     # As in training: quotes of a .tsv are text.
     table = (
         csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if path.suffix == ".tsv"
+        if path.suffix.lower() == ".tsv"
         else csv.DictReader(file)
     )
     if name not in (table.fieldnames or []):

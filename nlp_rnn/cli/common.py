@@ -194,11 +194,12 @@ class UnknownTokens:
 
 
 @contextmanager
-def warnings_of_lines(done: int) -> Iterator[None]:
+def warnings_of_lines(done: int, unit: str = "line") -> Iterator[None]:
     """Show each warning as one line on standard error.
 
     Args:
         done: lines of the input before the texts that are being worked on.
+        unit: what they are called; a row of a table need not be a line.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TruncationWarning)
@@ -206,5 +207,5 @@ def warnings_of_lines(done: int) -> Iterator[None]:
     for each in caught:
         message = str(each.message)
         if isinstance(each.message, TruncationWarning):
-            message = f"line {done + each.message.index + 1} {each.message.reason}"
+            message = f"{unit} {done + each.message.index + 1} {each.message.reason}"
         sys.stderr.write(f"warning: {message}\n")

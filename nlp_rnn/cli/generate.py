@@ -18,8 +18,14 @@ COMMON_OPTIONS = {
     "max_tokens": (int, "most tokens that are written (default 200)"),
     "min_tokens": (int, "least tokens that are written (default 0)"),
     "num_samples": (int, "continuations of each prompt (default 1)"),
-    "repetition_penalty": (float, "above 1 discourages tokens already written, the prompt apart (default 1.0)"),
-    "no_repeat_ngram_size": (int, "n-grams written only once, the prompt apart; 0 allows all (default 0)"),
+    "repetition_penalty": (
+        float,
+        "above 1 discourages tokens already written, the prompt apart (default 1.0)",
+    ),
+    "no_repeat_ngram_size": (
+        int,
+        "n-grams written only once, the prompt apart; 0 allows all (default 0)",
+    ),
 }
 SAMPLING_OPTIONS = {
     "seed": (int, "same seed, prompts and options: same texts (default 0)"),

@@ -61,6 +61,8 @@ class Labels:
         if unknown:
             seen = ", ".join(f"{name!r} ({count})" for name, count in unknown.most_common(8))
             wanted = ", ".join(f'"{name}"' for name in self.names)
+            if not self.multi_label and any("|" in name for name in unknown):
+                option += "; if texts have several labels, give --network.multi_label true"
             raise InputError(
                 f"{where}labels {seen} are none of --network.labels '[{wanted}]': name them there, "
                 f"or rename or drop (null) them with {option}"

@@ -39,7 +39,9 @@ def parallel_files(path: Path, names: list[str]) -> dict[str, list[Path]]:
         paths = [Path(f"{stem}.{name}") for name in names]
         for file in paths:
             if not file.is_file():
-                there = sorted(each.name for each in file.parent.glob(f"{glob.escape(file.stem)}.*"))
+                there = sorted(
+                    each.name for each in file.parent.glob(f"{glob.escape(file.stem)}.*")
+                )
                 raise InputError(
                     f"{file} is missing; parallel text has a file for each column, and here are "
                     f"{', '.join(there)}"

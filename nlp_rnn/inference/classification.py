@@ -17,7 +17,7 @@ from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.batching import pad
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import Vocabulary, open_vocabulary
-from nlp_rnn.errors import TruncationWarning, require
+from nlp_rnn.errors import TruncationWarning, check_list, require
 from nlp_rnn.inference.networks import (
     Precision,
     build_network,
@@ -150,8 +150,9 @@ class TextClassifier:
         """The network's scores, before the temperature: (N, C) in float32 on the CPU.
 
         Raises:
-            InputError: a batch size below 1.
+            InputError: a batch size below 1, or a text instead of a list of them.
         """
+        check_list("texts", texts)
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [[*tokens, EOS] for tokens in self.vocabulary.encode_batch(texts)]
         longest = LIMIT if self.network.arguments["directions"] == "both" else WINDOW

@@ -275,9 +275,7 @@ class TextGenerator:
         read = self.vocabulary.decode(self.vocabulary.encode(prompt))
         return prompt[-1:].isspace() and not read[-1:].isspace()
 
-    def _spelt(
-        self, ids: Iterator[int], *, begins: bool, spaced: bool = False
-    ) -> Iterator[str]:
+    def _spelt(self, ids: Iterator[int], *, begins: bool, spaced: bool = False) -> Iterator[str]:
         """The text of ids one by one; bytes wait until they make up a character.
 
         Args:

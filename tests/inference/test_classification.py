@@ -105,6 +105,11 @@ def test_a_hundred_thousand_words(vocabulary):
     assert classifier(text).label in classifier.labels
 
 
+def test_a_text_is_no_list_of_its_letters(vocabulary):
+    with pytest.raises(InputError, match="give a list of texts"):
+        build(vocabulary).logits("good film")
+
+
 def test_other_checkpoints_and_settings_are_refused(checkpoint, vocabulary):
     with pytest.raises(InputError, match="'translate', but 'classify' is wanted"):
         TextClassifier.from_checkpoint(checkpoint)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -16,14 +17,15 @@ from torch import Tensor
 
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cli.common import new_path
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.explain.fonts import save_figure
 from nlp_rnn.explain.labels import MOST_LABELS, confusion_figure, reliability_figure
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.classification import label_line
 from nlp_rnn.label_metrics import label_nats, label_scores
 from nlp_rnn.models.classifier import Classifier
-from nlp_rnn.models.transfer import SHARED_ARGUMENTS, check_language_model
+from nlp_rnn.models.transfer import SHARED_ARGUMENTS
+from nlp_rnn.tasks.base import warnings_of_rows
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
 from nlp_rnn.tasks.cli import TaskCLI, has_option
@@ -111,21 +113,17 @@ class ClassifyCLI(TaskCLI):
             self.config.fit.data.pretrained = None
 
     def before_fit(self) -> None:
-        """See now, not once vocabulary and baseline are trained, whether language models fit."""
+        """See now, not once vocabulary and baseline are trained, what training starts from."""
         super().before_fit()
-        model = self.model
-        for path, backward in ((model.pretrained, False), (model.pretrained_backward, True)):
-            if path:
-                theirs = open_checkpoint(path, task="language_model")["hyper_parameters"]
-                ours = model.network.arguments
-                check_language_model(theirs, ours, path=path, backward=backward)
+        self.model.check_start(self.datamodule)
 
     def show(self, best: str) -> None:
         device = self.trainer.strategy.root_device
         classifier = TextClassifier.from_checkpoint(best, device=device)
         texts = self.datamodule.labelled("validation")["text"][:]
         targets = self.datamodule.targets("validation")
-        logits = classifier.logits(texts)
+        with warnings_of_rows(self.datamodule.labelled("validation")["row"][:]):
+            logits = classifier.logits(texts)
         scores = label_scores(logits / classifier.temperature, targets)
         seen = Evaluation(list(range(len(texts))), logits, targets, scores)
         self._print("Validation of the best checkpoint", "validation", seen)
@@ -169,7 +167,7 @@ class ClassifyCLI(TaskCLI):
         Console().print(
             f"temperature {self.model.temperature:.2f}, chosen on validation: calibration error "
             f"{100 * raw.calibration_error:.1f}% before, "
-            f"{100 * evaluation.scores.calibration_error:.1f}% after",
+            f"{100 * evaluation.scores.calibration_error:.1f}% after; the baseline has none",
             highlight=False,
         )
 
@@ -213,11 +211,12 @@ class ClassifyCLI(TaskCLI):
         table = Table(title="Validation texts")
         for name in ("text", "label", "predicted", "probability"):
             table.add_column(name, overflow="fold")
-        for row, found in zip(chosen, classifier([texts[row] for row in chosen])):
-            shown = texts[row] if len(texts[row]) <= 300 else f"{texts[row][:300]} ..."
-            probability = f"{found.probability:.2f}"
-            name, predicted = self._name(targets[row]), escape(found.label)
-            table.add_row(escape(shown), name, predicted, probability)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TruncationWarning)  # said of the whole split before
+            found = classifier([texts[row] for row in chosen])
+        for row, each in zip(chosen, found):
+            name, predicted = self._name(targets[row]), escape(each.label)
+            table.add_row(_shown(texts[row]), name, predicted, f"{each.probability:.2f}")
         Console().print(table)
 
     def _print_top_losses(self, evaluation: Evaluation, count: int) -> None:
@@ -232,7 +231,7 @@ class ClassifyCLI(TaskCLI):
             predicted = scores[row] > 0 if targets.dim() == 2 else scores[row].argmax()
             table.add_row(
                 str(numbers[evaluation.rows[row]] + 1),
-                escape(texts[row]),
+                _shown(texts[row]),
                 self._name(targets[row]),
                 self._name(predicted),
                 f"{cost[row]:.2f}",
@@ -248,6 +247,11 @@ class ClassifyCLI(TaskCLI):
         names = self.datamodule.labels.names
         chosen = target.nonzero().flatten().tolist() if target.dim() else [int(target)]
         return escape("|".join(names[number] for number in chosen))
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text, for a table."""
+    return escape(text if len(text) <= 300 else f"{text[:300]} ...")
 
 
 def _draw(folder: Path, evaluation: Evaluation, labels: Sequence[str], temperature: float) -> None:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import datasets
@@ -98,7 +99,7 @@ class ClassificationData(TaskData):
             leaves out the label).
         validation: another data set for validation; else the split of ``dataset``, else rows
             carved from train.
-        test: another data set for test, likewise.
+        test: another data set for test; else the split of ``dataset``.
         labels: wanted labels, in order (set by ``network.labels``).
         multi_label: set by ``network.multi_label``.
         pretrained: a language model whose vocabulary is used instead of what the following four
@@ -195,6 +196,7 @@ class ClassificationData(TaskData):
         self.baseline: Baseline
         self._labelled: dict[str, datasets.Dataset] = {}
         self._trained_on = dataset
+        self._compared: dict[str, Any] = {}
 
     def labelled(self, name: str) -> datasets.Dataset:
         """The texts of a split whose labels are wanted, with ``targets``.
@@ -280,23 +282,30 @@ class ClassificationData(TaskData):
         if self.trainer is not None and self.trainer.training and hasattr(self, "baseline"):
             return  # that of the texts trained on now, which may be others
         self._trained_on = state_dict["dataset"]
+        self._compared = {name: state_dict.get(name) for name in self._read_in_training()}
         self.baseline = Baseline.from_state(state_dict["baseline"])
 
     def train_vocabulary(self) -> None:
         """Also looks at all labels and trains the baseline, which may take minutes."""
-        if hasattr(self, "vocabulary") and self.dataset == self._trained_on:
+        read_now = self._read_in_training()
+        if hasattr(self, "vocabulary") and self._compared == read_now:
             return
         train, validation = self.labelled("train"), self.labelled("validation")
         if not self.labels.multi_label and int(self.class_counts().count_nonzero()) < 2:
             (only,) = {self.labels.names[each] for each in train["targets"][:]}
             raise InputError(f"all training texts are {only!r}: there is nothing to tell apart")
-        self._trained_on = self.dataset
+        self._trained_on, self._compared = self.dataset, read_now
         self.warn_of_known_texts("validation")
         if not hasattr(self, "vocabulary"):
             self.vocabulary = self._new_vocabulary(train)
         prints = (train._fingerprint, validation._fingerprint, self.labels, "baseline 2")
         saved = self.cached("TF-IDF baseline", *prints, train=self._train_baseline)
         self.baseline = Baseline.from_state(torch.load(io.BytesIO(saved), weights_only=True))
+
+    def _read_in_training(self) -> dict[str, Any]:
+        """What the baseline was fitted to, by the arguments that say so."""
+        names = [name for name in self.described if not name.startswith("test.")]
+        return {name: attrgetter(name)(self) for name in names}
 
     def warn_of_known_texts(self, name: str) -> None:
         """Say how many texts of a split were trained on, if the training data are at hand."""

@@ -24,7 +24,8 @@ class LabelLoss:
         focal_gamma: texts that are labelled well already count (1 - p) ** gamma (Lin et al. 2017);
             0 counts all alike.
         class_weights: ``none``, ``balanced`` (inverse to how often a label occurs in training; of
-            several labels, positives weigh as much as negatives), or a weight for each label.
+            several labels, positives weigh as much as negatives), or a weight for each label (of
+            several, for the texts that have it).
 
     Raises:
         InputError: a value out of range.

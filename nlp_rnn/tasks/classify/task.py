@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.data.vectors import load_vectors
-from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.inference import TextClassifier
 from nlp_rnn.inference.networks import build_network, unreadable
 from nlp_rnn.label_metrics import LabelScores, best_temperature, label_scores
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.models.language_model import LanguageModel
-from nlp_rnn.models.transfer import copy_language_model
+from nlp_rnn.models.transfer import check_language_model, copy_language_model
 from nlp_rnn.modules.convolution import spellings
 from nlp_rnn.tasks.base import Task, warnings_of_rows
 from nlp_rnn.tasks.classify.adversarial import adversarial_nats
@@ -140,11 +139,7 @@ class ClassificationTask(Task):
                 "warning: unfreeze_every keeps layers as they are at first, which is at random "
                 "without --model.pretrained"
             )
-        if self.pretrained and self.network.reversed_reader and not self.pretrained_backward:
-            raise InputError(
-                "network.directions 'apart' has a second stack, which starts from a language model "
-                "that reads backward: give --model.pretrained_backward, or 'forward'"
-            )
+        self.check_start(self.data)
         if self.pretrained:
             self._copy(self.pretrained, backward=False)
         if self.pretrained_backward:
@@ -156,6 +151,35 @@ class ClassificationTask(Task):
                 reader.characters.spellings.copy_(spellings(pieces))
         if self.vectors:
             self._copy_vectors(self.vectors)
+
+    def check_start(self, data: ClassificationData) -> None:
+        """See whether training can start from what is given, which takes no vocabulary yet.
+
+        Raises:
+            InputError: language models that do not fit the network or read the other way, or one
+                too few; vectors of words for a vocabulary of pieces.
+        """
+        if self.pretrained and self.network.reversed_reader and not self.pretrained_backward:
+            raise InputError(
+                "network.directions 'apart' has a second stack, which starts from a language model "
+                "that reads backward: give --model.pretrained_backward, or 'forward'"
+            )
+        for path, backward in ((self.pretrained, False), (self.pretrained_backward, True)):
+            if not path:
+                continue
+            checkpoint = open_checkpoint(path, task="language_model")
+            theirs, ours = checkpoint["hyper_parameters"], self.network.arguments
+            check_language_model(theirs, ours, path=path, backward=backward)
+            direction = checkpoint["LanguageModelData"]["direction"]
+            if (direction == "backward") != backward:
+                wanted = "backward" if backward else "forward"
+                raise InputError(
+                    f"{path} reads {direction}, but a model that reads {wanted} is wanted"
+                )
+        if self.vectors and data.tokenizer != "word":
+            raise InputError(
+                f"word vectors ({self.vectors}) need whole words: give --data.tokenizer word"
+            )
 
     def on_fit_start(self) -> None:
         self._class_weights = self.loss.weights(
@@ -267,10 +291,6 @@ class ClassificationTask(Task):
 
     def _copy(self, path: str, *, backward: bool) -> None:
         checkpoint = open_checkpoint(path, task="language_model")
-        direction = checkpoint["LanguageModelData"]["direction"]
-        if (direction == "backward") != backward:
-            wanted = "backward" if backward else "forward"
-            raise InputError(f"{path} reads {direction}, but a model that reads {wanted} is wanted")
         if checkpoint["LanguageModelData"]["vocabulary"] != self.data.vocabulary.to_bytes():
             raise InputError(
                 f"{path} has another vocabulary than {self.pretrained}: train both on the same text"
@@ -281,8 +301,6 @@ class ClassificationTask(Task):
 
     def _copy_vectors(self, name: str) -> None:
         vocabulary = self.data.vocabulary
-        if not isinstance(vocabulary, WordVocabulary):
-            raise InputError(f"word vectors ({name}) need whole words: give --data.tokenizer word")
         words = vocabulary.pieces(range(vocabulary.vocab_size))
         known = load_vectors(name, words)
         numbers = {word: number for number, word in enumerate(words)}

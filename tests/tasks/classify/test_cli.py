@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from nlp_rnn import TextClassifier
 from nlp_rnn.data.batching import TokenBatches
 from nlp_rnn.errors import InputError, TruncationWarning
-from nlp_rnn.label_metrics import label_scores
+from nlp_rnn.label_metrics import label_nats, label_scores
 from nlp_rnn.tasks.classify.cli import _NEGATION, ClassifyCLI
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 
@@ -52,7 +53,18 @@ def test_test_needs_the_checkpoint_alone(trained, tmp_path, capsys):
     cli = quiet("test", f"--ckpt_path={trained}", f"--plots={tmp_path}/plots", "--top_losses=3")
     shown = capsys.readouterr().out
     assert "24 texts" in shown
-    assert "The 3 texts that cost most" in shown
+    costs = [float(each) for each in re.findall(r"(\d\.\d\d) │\n", shown.split("cost most")[1])]
+    assert len(costs) == 3
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] == pytest.approx(
+        float(
+            label_nats(
+                cli.model.evaluation.logits / cli.model.temperature, cli.model.evaluation.targets
+            ).max()
+        ),
+        abs=0.006,
+    )
+    assert "TF-IDF" in shown
     assert "calibration error" in shown
     assert (tmp_path / "plots/confusion.png").exists()
     assert f"pictures: {tmp_path}/plots/*.png" in shown
@@ -70,6 +82,10 @@ def test_what_test_says_is_what_the_public_classifier_says(trained, folder):
     with (folder / "test.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = TextClassifier.from_checkpoint(trained)([row["text"] for row in rows])
+    evaluation, temperature = cli.model.evaluation, cli.model.temperature
+    assert temperature != 1
+    probs = torch.tensor([[*each.probabilities.values()] for each in found])
+    torch.testing.assert_close(probs, (evaluation.logits / temperature).softmax(1))
     right = sum(each.label == row["label"] for each, row in zip(found, rows))
     assert cli.model.evaluation.scores.accuracy == pytest.approx(right / len(rows))
     assert cli.trainer.callback_metrics["test_accuracy"] == pytest.approx(right / len(rows))
@@ -128,6 +144,13 @@ def test_going_on_with_other_data_compares_with_a_baseline_of_theirs(fit, folder
     assert not torch.equal(before["idf"], after["idf"])
     saved = torch.load(last)["ClassificationData"]
     assert torch.equal(saved["baseline"]["idf"], after["idf"])
+    # Other labels of the same texts are other data, too.
+    fewer = '--data.label_map={"neutral": "positive"}'
+    third = quiet("fit", f"--ckpt_path={last}", fewer, "--trainer.max_epochs=3")
+    assert third.datamodule.baseline.scores(["the film is long"]).argmax() == 2
+    one = '--data.label_map={"neutral": "positive", "negative": "positive"}'
+    with pytest.raises(InputError, match="all training texts are 'positive'"):
+        quiet("fit", f"--ckpt_path={last}", one, "--trainer.max_epochs=4")
 
 
 def test_a_split_that_is_not_there_is_named_with_its_option(trained, folder, tmp_path):
@@ -436,6 +459,8 @@ def test_two_language_models_read_from_both_ends(folder, language_models, tmp_pa
     assert cli.model.network.arguments["directions"] == "apart"
     scales = [group["scale"] for group in cli.trainer.optimizers[0].param_groups]
     assert scales == pytest.approx([0.4**depth for depth in range(4)])
+    rates = [group["lr"] for group in cli.trainer.optimizers[0].param_groups]
+    assert rates == pytest.approx([rates[0] * scale for scale in scales])
     trained = {id(p) for group in cli.trainer.optimizers[0].param_groups for p in group["params"]}
     network = cli.model.network
     embeddings = {id(reader.encoder.embedding.weight) for reader in network.readers}
@@ -521,6 +546,7 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
         (["--model.layer_decay=2"], "layer_decay 2"),
         (["--model.adversarial_norm=-1"], "adversarial_norm -1"),
         (["--model.pretrained_backward=x.ckpt"], "give both"),
+        (["--model.vectors=vectors.txt"], "need whole words: give --data.tokenizer word"),
         (["--model.pretrained=x.ckpt"], "no checkpoint at x.ckpt"),
         (["--model.loss.class_weights=[1,2]"], "2 weights for 3 labels"),
         (["--model.loss.class_weights=balanced", "--data.balanced=true"], "rare labels twice"),

@@ -1,5 +1,7 @@
 """What a training step does with its window, without a trainer around it."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -40,7 +42,7 @@ def nats(task, *bounds):
     """The mean loss over windows with these bounds."""
     parts = [
         (stop - start) * task.training_step(window(start, stop), 0)
-        for start, stop in zip(bounds, bounds[1:])
+        for start, stop in pairwise(bounds)
     ]
     return sum(parts) / bounds[-1]
 

@@ -1,0 +1,38 @@
+"""What a training step does with its batch, without a trainer around it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nlp_rnn.models.classifier import Classifier
+from nlp_rnn.tasks.classify import ClassificationTask
+from nlp_rnn.tasks.classify.data import Batch
+from nlp_rnn.tasks.classify.loss import LabelLoss
+
+COUNTS = torch.tensor([6.0, 3.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("class_weights", "weights"),
+    [
+        ("none", [1.0, 1.0, 1.0]),
+        ("balanced", [10 / 18, 10 / 9, 10 / 3]),
+        ([1.0, 2.0, 0.5], [1.0, 2.0, 0.5]),
+    ],
+)
+def test_a_text_weighs_what_its_label_does(monkeypatch, class_weights, weights):
+    data = SimpleNamespace(class_counts=lambda: COUNTS, labelled=lambda name: range(10))
+    monkeypatch.setattr(ClassificationTask, "data", data)
+    torch.manual_seed(1)
+    network = Classifier(vocab_size=9, embedding_size=8, hidden_size=8, labels=["a", "b", "c"])
+    task = ClassificationTask(network.eval(), loss=LabelLoss(class_weights=class_weights))
+    monkeypatch.setattr(task, "mean_over_ranks", lambda total, count: total / count)
+    monkeypatch.setattr(task, "log", lambda *args, **options: None)
+    task.on_fit_start()
+    tokens, targets = torch.randint(4, 9, (5, 6)), torch.tensor([0, 1, 2, 2, 0])
+    lengths = torch.full((5,), 6)
+    loss = task.training_step(Batch(tokens, lengths, targets), 0)
+    nats = F.cross_entropy(network(tokens, lengths), targets, reduction="none")
+    torch.testing.assert_close(loss, (nats * torch.tensor(weights)[targets]).mean())
