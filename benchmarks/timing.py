@@ -72,7 +72,7 @@ def comparison_arguments(description: str, *, rounds: int) -> argparse.ArgumentP
         choices=PRECISIONS,
         default=["highest", "medium", *(["bf16"] if has_bf16() else [])],
         help="of fp32 products, as torch.set_float32_matmul_precision names them, or bf16 "
-        "autocast; where the CPU lacks instructions for bf16 it takes 40 to 100 times as long",
+        "autocast; where the CPU lacks instructions for bf16 it takes dozens of times as long",
     )
     return parser
 

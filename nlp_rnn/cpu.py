@@ -57,7 +57,7 @@ def has_bf16() -> bool:
 
 
 def emulates_bf16() -> bool:
-    """Whether it is known to have none: bf16 products take 40 to 100 times as long as fp32."""
+    """Whether it is known to have none: bf16 products take dozens of times as long as fp32."""
     return bool(cpu_flags()) and not has_bf16()
 
 

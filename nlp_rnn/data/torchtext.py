@@ -47,7 +47,8 @@ def import_torchtext() -> ModuleType:
     """
     if find_spec("torchtext") is None:
         raise InputError(
-            "this needs torchtext: pip install 'nlp-rnn[torchtext]', or give vectors as a file"
+            "this needs torchtext, which is made for Python up to 3.12: pip install -e "
+            "'.[torchtext]', or give vectors as a file"
         )
     for name in _EXTENSION:
         sys.modules.setdefault(name, _Stub(name))

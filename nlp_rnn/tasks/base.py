@@ -186,7 +186,7 @@ def warn_of_slow_bf16(trainer: Trainer, setting: str, instead: str) -> None:
     if isinstance(trainer.accelerator, CPUAccelerator) and emulates_bf16():
         rank_zero_info(
             "warning: this CPU has no bf16 instructions (avx512_bf16, amx_bf16), which makes "
-            f"{setting} 40 to 100 times slower than {instead}"
+            f"{setting} dozens of times slower than {instead}"
         )
 
 
