@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches, pad
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.subwords import check_sampling
-from nlp_rnn.data.tokenizer import BOS, EOS, Tokenizer
+from nlp_rnn.data.tokenizer import BOS, EOS, UNK, Tokenizer
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.tasks.data import TaskData
 
@@ -229,6 +229,7 @@ class TranslationData(TaskData):
             desc=f"tokenizing {name}",
         )
         if name != "train":
+            self._warn_of_unknown(name, rows["source_ids"][:])
             return rows
         kept = rows.filter(
             _fits,
@@ -246,6 +247,14 @@ class TranslationData(TaskData):
                 f"than {self.max_length} tokens"
             )
         return kept
+
+    def _warn_of_unknown(self, name: str, ids: list[list[int]]) -> None:
+        unknown = sum(each.count(UNK) for each in ids)
+        if unknown:
+            rank_zero_info(
+                f"warning: {unknown} of {sum(map(len, ids))} source tokens of {name} are unknown: "
+                "their characters were not in the texts that the tokenizer was trained on"
+            )
 
     def _train_rows_loader(self) -> ResumableLoader:
         rows = self._tokenized("train")

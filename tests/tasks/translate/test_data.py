@@ -1,6 +1,7 @@
 import json
 import logging
 import pickle
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +120,17 @@ def test_training_a_tokenizer_is_announced_and_reading_it_is_not(
         ready(dataset=str(corpus))
         ready(dataset=str(corpus))
     assert caplog.text.count("training the vocabulary") == 1
+
+
+def test_what_cannot_be_spelled_is_counted(corpus: Path, tmp_path: Path, caplog) -> None:
+    rows = ({"en": text, "de": "zwei Katzen"} for text in ("two 猫", "犬 and 猫"))
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = ready(dataset=str(corpus), test=str(tmp_path / "new.jsonl"))
+    with caplog.at_level(logging.INFO):
+        data.val_dataloader()
+        assert "unknown" not in caplog.text
+        data.test_dataloader()
+    assert re.search(r"warning: [3-9] of \d+ source tokens of test are unknown", caplog.text)
 
 
 def test_pairs_that_are_empty_or_too_long_are_left_out_of_training_alone(tmp_path: Path) -> None:
