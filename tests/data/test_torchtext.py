@@ -136,5 +136,5 @@ class TestOnThisTorch:
 def test_without_torchtext_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchtext", None)
     for use in (import_torchtext, lambda: load_vectors("glove.6B.100d", ["the"])):
-        with pytest.raises(InputError, match=r"pip install 'nlp-rnn\[torchtext\]', or .* file"):
+        with pytest.raises(InputError, match=r"pip install -e '\.\[torchtext\]', or .* file"):
             use()
