@@ -128,7 +128,7 @@ def _run(args: argparse.Namespace) -> None:
                 done += 1
             output.flush()
             unknown.add(translator.source_tokenizer.encode_batch(batch), UNK)
-    unknown.warn("its characters were not in the texts that it was trained on")
+    unknown.warn("their characters were not in the texts that it was trained on")
 
 
 def _search(args: argparse.Namespace) -> "BeamSearch | Sampling":
