@@ -83,8 +83,13 @@ class TranslationData(TaskData):
     """
 
     described = (
-        *("dataset", "source", "target", "target_language"),
-        *("validation", "test", "streaming"),
+        "dataset",
+        "source",
+        "target",
+        "target_language",
+        "validation",
+        "test",
+        "streaming",
     )
     trained_with = ("tokenizer", "normalization")
 
