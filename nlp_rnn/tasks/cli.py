@@ -170,7 +170,9 @@ class TaskCLI(LightningCLI):
             adopt({name for name in own - owners if f"{name.rpartition('.')[0]}.dataset" in same})
         for name, value in arguments.items():
             given = self.config[subcommand].network[name]
-            if given != value:
+            # Dropout is a setting of training, which may go on with more of it, or less.
+            changeable = subcommand == "fit" and name.endswith("dropout")
+            if given != value and not changeable:
                 raise InputError(
                     f"--network.{name} is {given}, but {path} was trained with {value}: leave it "
                     "out"

@@ -296,6 +296,22 @@ def test_a_resume_keeps_its_settings_and_the_best_score(folder, tmp_path, monkey
     assert "learning_rate: 0.02\n" in begun
 
 
+def test_a_resume_may_change_dropout_and_no_size(folder, tmp_path, interrupted):
+    with interrupted(LanguageModelCLI, 5):
+        fit(folder, tmp_path, "--trainer.max_epochs=1")
+    stopped = tmp_path / "language_model/version_0/checkpoints/last.ckpt"
+    resume = ["fit", f"--ckpt_path={stopped}"]
+    with pytest.raises(InputError, match=r"hidden_size is 24, but .* was trained with 16"):
+        LanguageModelCLI([*resume, "--network.hidden_size=24"])
+    cli = LanguageModelCLI([*resume, "--network.dropout=0.3", "--network.weight_dropout=0.2"])
+    decoder = cli.model.network.decoder
+    assert (decoder.dropout.p, decoder.lower.weight_dropout.p) == (0.3, 0.2)
+    kept = torch.load(stopped)["hyper_parameters"]
+    assert (kept["dropout"], kept["weight_dropout"], kept["output_dropout"]) == (0.3, 0.2, 0.1)
+    with pytest.raises(InputError, match=r"dropout is 0\.1, but"):
+        LanguageModelCLI(["test", f"--ckpt_path={stopped}", "--network.dropout=0.1"])
+
+
 def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypatch):
     fit(folder, tmp_path, "--trainer.max_epochs=1")
     run = tmp_path / "language_model/version_0"
