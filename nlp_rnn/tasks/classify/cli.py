@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -70,26 +71,26 @@ class ClassifyCLI(TaskCLI):
         super().add_arguments_to_parser(parser)
         parser.link_arguments("model.pretrained", "data.pretrained")
 
-    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        super().setup_parser(*args, **kwargs)
-        parsers = self._subcommand_parsers
-        parsers["predict"].add_argument(
-            "--output",
-            default="labels.tsv",
-            help="new file, a line per row in order: label, then the probability of every label; "
-            ".jsonl adds the text",
-        )
-        parsers["test"].add_argument(
-            "--plots",
-            default=None,
-            help="new folder for pictures of the confusion matrix and of the reliability",
-        )
-        parsers["test"].add_argument(
-            "--top_losses",
-            type=NonNegativeInt,
-            default=0,
-            help="show this many of the texts that cost most",
-        )
+    def add_options(self, subcommand: str, parser: LightningArgumentParser) -> None:
+        if subcommand == "predict":
+            parser.add_argument(
+                "--output",
+                default="labels.tsv",
+                help="new file, a line per row in order: label, then the probability of every "
+                "label; .jsonl adds the text",
+            )
+        if subcommand == "test":
+            parser.add_argument(
+                "--plots",
+                default=None,
+                help="new folder for pictures of the confusion matrix and of the reliability",
+            )
+            parser.add_argument(
+                "--top_losses",
+                type=NonNegativeInt,
+                default=0,
+                help="show this many of the texts that cost most",
+            )
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse; the sizes of a language model to start from are defaults of the network's."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -55,13 +56,14 @@ class LanguageModelCLI(TaskCLI):
             args=args,
         )
 
-    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        super().setup_parser(*args, **kwargs)
-        self._subcommand_parsers["predict"].add_argument(
-            "--output",
-            default="log_probs.txt",
-            help="new file: a natural log-probability for each unit of the test split, in order",
-        )
+    def add_options(self, subcommand: str, parser: LightningArgumentParser) -> None:
+        if subcommand == "predict":
+            parser.add_argument(
+                "--output",
+                default="log_probs.txt",
+                help="new file: a natural log-probability for each unit of the test split, in "
+                "order",
+            )
 
     def show(self, best: str) -> None:
         callback: Any = self.trainer.checkpoint_callback

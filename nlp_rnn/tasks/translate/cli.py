@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
@@ -52,13 +53,13 @@ class TranslateCLI(TaskCLI):
             args=args,
         )
 
-    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        super().setup_parser(*args, **kwargs)
-        self._subcommand_parsers["predict"].add_argument(
-            "--output",
-            default="translations.txt",
-            help="new file, a line per row in order; .jsonl adds the source and the score",
-        )
+    def add_options(self, subcommand: str, parser: LightningArgumentParser) -> None:
+        if subcommand == "predict":
+            parser.add_argument(
+                "--output",
+                default="translations.txt",
+                help="new file, a line per row in order; .jsonl adds the source and the score",
+            )
 
     def show(self, best: str) -> None:
         rows = self.datamodule.split("validation")
