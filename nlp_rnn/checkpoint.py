@@ -11,7 +11,10 @@ to resume it holds:
 - ``temperature`` of a classifier, ``carried_state`` of a language model in training.
 """
 
+import io
+import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import torch
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["FORMAT", "network_weights", "open_checkpoint"]
+__all__ = ["FORMAT", "check_plain", "network_weights", "open_checkpoint"]
 
 FORMAT = 1
 
@@ -70,6 +73,28 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
             f"{path} is a checkpoint of the task '{about['task']}', but '{task}' is wanted"
         )
     return checkpoint
+
+
+def check_plain(values: Mapping[str, Any]) -> None:
+    """Refuse, before anything is trained, what no checkpoint could be read with again.
+
+    Args:
+        values: of arguments, by name.
+
+    Raises:
+        InputError: one is a path, a number of numpy or the like.
+    """
+    for name, value in values.items():
+        file = io.BytesIO()
+        torch.save(value, file)
+        file.seek(0)
+        try:
+            torch.load(file, weights_only=True)
+        except pickle.UnpicklingError:
+            raise InputError(
+                f"{name} is {value!r}, which checkpoints do not hold: give plain text, numbers or "
+                "lists of them, as with str() or float()"
+            ) from None
 
 
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -79,7 +79,7 @@ class GracefulStop(Checkpoint):
         if isinstance(exception, InputError) and self._updated and trainer.world_size == 1:
             path = save_last(trainer)
             rank_zero_info(
-                f"stopped at update {trainer.global_step}; once the data are mended, resume with "
+                f"stopped at update {trainer.global_step}; once the error is mended, resume with "
                 f"fit --ckpt_path {path}"
             )
 

@@ -22,16 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 2 after a user's mistake, 130 after Ctrl-C, 141 when nobody reads on.
     """
-    parser = argparse.ArgumentParser(
-        prog="nlp-rnn",
-        description="Use trained checkpoints. Training: python -m nlp_rnn.tasks.translate --help",
-    )
-    parser.add_argument("--version", action="version", version=f"nlp-rnn {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (translate, score, bleu, align, generate, score_text, classify):
-        command.add_command(commands)
-    args = parser.parse_args(argv)
-
+    args = _parsed(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale says
             # Half a surrogate pair of the input has no UTF-8; JSON writes it as Python does.
@@ -56,6 +47,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="nlp-rnn",
+        description="Use trained checkpoints. Training: python -m nlp_rnn.tasks.translate --help",
+    )
+    parser.add_argument("--version", action="version", version=f"nlp-rnn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (translate, score, bleu, align, generate, score_text, classify):
+        command.add_command(commands)
+    args, rest = parser.parse_known_args(argv)
+    if "prompt" in args and not any(each.startswith("-") for each in rest):
+        args.prompt += rest  # behind an option, where argparse takes no more of a list
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
 
 
 def _discard_output() -> None:

@@ -123,10 +123,17 @@ def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
         if path.suffix.lower() == ".tsv"
         else csv.DictReader(file)
     )
-    if name not in (table.fieldnames or []):
-        present = ", ".join(table.fieldnames or ["nothing"])
-        raise InputError(f"{path}: no column {name!r}; there are {present}")
+    names = [*(table.fieldnames or [])]
+    if name not in names:
+        raise InputError(f"{path}: no column {name!r}; there are {', '.join(names or ['nothing'])}")
+    if names.count(name) > 1:
+        raise InputError(f"{path}: {names.count(name)} columns are called {name!r}: rename them")
     for row in table:
+        if None in row:
+            raise InputError(
+                f"{path}, line {table.line_num}: more cells than the header has; in .csv, quote "
+                "cells with commas"
+            )
         if row[name] is None:
             raise InputError(f"{path}, line {table.line_num}: the row ends before {name!r}")
         yield row[name]

@@ -37,6 +37,7 @@ _BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".parquet": ("parquet", {}),
 }
 _TOO_WIDE = "Length of header or names does not match"  # pandas' warning, which drops cells
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
 _NOTES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """What `datasets` writes beside the data."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
@@ -178,6 +179,9 @@ def _stream(paths: dict[str, Path]) -> IterableDataset:
 def _local(path: Path, streaming: bool) -> Any:
     if path.is_dir():
         tables = [*path.rglob("*.[ct]sv")]
+        for file in path.rglob("*.[ct]sv.*"):
+            if file.suffix in _PACKED:
+                raise InputError(f"{file} is compressed: unpack it, or leave it out of the folder")
         suffixes = {file.suffix for file in tables}
         options = (_CSV if ".csv" in suffixes else _TSV) if suffixes else {}
         return datasets.load_dataset(str(path), streaming=streaming, **options, **_cells(tables))

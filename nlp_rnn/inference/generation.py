@@ -129,6 +129,7 @@ class TextGenerator:
             InputError: a text instead of a list of them; a value out of range.
         """
         check_list("prompts", prompts)
+        prompts = list(prompts)  # read more than once
         if not prompts:
             return []
         ids = [self._ids(prompt) for prompt in prompts]
@@ -169,6 +170,7 @@ class TextGenerator:
             InputError: a batch size below 1, or a text instead of a list of them.
         """
         check_list("texts", texts)
+        texts = list(texts)  # likewise
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [self._ids(text) for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))

@@ -176,10 +176,11 @@ class Translator:
             InputError: a batch size below 1, or a text instead of a list of them.
         """
         check_list("texts", texts)
+        texts = list(texts)  # read more than once
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         results: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in texts]
         ids = self._source_ids(texts)
-        filled = [index for index, each in enumerate(ids) if len(each) > 1]
+        filled = [index for index, each in enumerate(ids) if len(each) > 1 and texts[index].strip()]
         filled.sort(key=lambda index: len(ids[index]), reverse=True)
         for start in range(0, len(filled), batch_size):
             rows = filled[start : start + batch_size]

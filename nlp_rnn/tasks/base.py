@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from nlp_rnn.checkpoint import FORMAT
+from nlp_rnn.checkpoint import FORMAT, check_plain
 from nlp_rnn.cpu import emulates_bf16
 from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.inference.networks import Precision, check_bf16_cells
@@ -45,11 +46,14 @@ class Task(LightningModule):
         self.optimization = optimization
 
     def setup(self, stage: str) -> None:
-        """Refuse a precision that networks are not run in, or this CPU has no cell for.
+        """Refuse what could not be trained, or not be opened again.
 
         Raises:
-            InputError: naming it, and one that can be used.
+            InputError: a precision that networks are not run in, or this CPU has no cell for; an
+                argument that a checkpoint does not hold.
         """
+        if stage == "fit":
+            check_plain({**self.network.arguments, **asdict(self.optimization)})  # type: ignore[dict-item]
         precision = str(self.trainer.precision)
         if precision.endswith("-true") and precision != "32-true":
             raise InputError(
@@ -127,9 +131,15 @@ class Task(LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """End with a validation, and so with a checkpoint, where `max_steps` cuts an epoch."""
-        if self.global_step == self.trainer.max_steps:
-            self.trainer.should_stop = True  # validates first
+        """End with a validation, and so with a checkpoint, where `max_steps` cuts an epoch.
+
+        `max_time` may be over between the batches of an update: then it is once that is done.
+        """
+        trainer = self.trainer
+        if self.global_step == trainer.max_steps:
+            trainer.should_stop = True  # validates first
+        elif (batch_idx + 1) % trainer.accumulate_grad_batches and not trainer.is_last_batch:
+            trainer.should_stop = False
 
     def configure_gradient_clipping(
         self,

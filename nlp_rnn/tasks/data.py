@@ -11,6 +11,7 @@ import datasets
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 
+from nlp_rnn.checkpoint import check_plain
 from nlp_rnn.data.batching import ResumableLoader, fingerprint
 from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.carving import carve_validation
@@ -91,10 +92,7 @@ class TaskData(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Which data these are, and where training is in them."""
         position = None if self._train_loader is None else self._train_loader.state_dict()
-        return {
-            **{name: attrgetter(name)(self) for name in (*self.described, *self.trained_with)},
-            "position": position,
-        }
+        return {**self._description(), "position": position}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in self.trained_with:
@@ -111,6 +109,14 @@ class TaskData(LightningDataModule):
     def ranks(self) -> tuple[int, int]:
         """The rank of this process, and how many there are."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    @property
+    def overfits(self) -> bool:
+        """Whether training is to see the same few batches in every epoch, to learn them by heart.
+
+        Lightning cannot take the order out of our loaders, whose samplers give whole batches.
+        """
+        return bool(getattr(self.trainer, "overfit_batches", 0))
 
     def split(self, name: str) -> datasets.Dataset:
         """One split with the wanted columns; train may be a stream.
@@ -186,7 +192,12 @@ class TaskData(LightningDataModule):
 
     def _prepare(self) -> None:
         if self.trainer is not None and self.trainer.training:
+            check_plain(self._description())
             self.train_vocabulary()
+
+    def _description(self) -> dict[str, Any]:
+        """What a checkpoint remembers of the arguments."""
+        return {name: attrgetter(name)(self) for name in (*self.described, *self.trained_with)}
 
 
 def _from_own(dataset: str, name: str, columns: dict[str, str]) -> datasets.Dataset:

@@ -249,7 +249,7 @@ class ClassificationData(TaskData):
             [len(ids[row]) for row in order],
             tokens_per_batch=self.tokens_per_batch,
             max_sentences=self.batch_size,
-            shuffle=True,
+            shuffle=not self.overfits,
             seed=self.seed,
             rank=rank,
             world_size=world_size,

@@ -267,7 +267,7 @@ class TranslationData(TaskData):
         batches = TokenBatches(
             [*zip(rows["source_length"][:], rows["target_length"][:])],
             tokens_per_batch=self.tokens_per_batch,
-            shuffle=True,
+            shuffle=not self.overfits,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
@@ -280,6 +280,11 @@ class TranslationData(TaskData):
         )
 
     def _streamed_loader(self) -> StreamLoader:
+        if self.overfits:
+            raise InputError(
+                "--trainer.overfit_batches: every epoch of a stream has other batches; leave out "
+                "--data.streaming"
+            )
         rank, world_size = self.ranks
         batches = StreamedBatches(
             self.split("train"),
