@@ -1,9 +1,11 @@
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from nlp_rnn.checkpoint import FORMAT, network_weights, open_checkpoint
+from nlp_rnn.checkpoint import FORMAT, check_plain, network_weights, open_checkpoint
 from nlp_rnn.errors import InputError
 
 
@@ -82,3 +84,10 @@ def test_another_task_and_a_newer_format_are_named(tmp_path, network, save_check
     assert "task 'translate', but 'classify' is wanted" in refusal(path, task="classify")
     path = save_checkpoint(tmp_path / "b.ckpt", network, version=FORMAT + 1)
     assert f"has format {FORMAT + 1}, this version reads up to {FORMAT}" in refusal(path)
+
+
+def test_what_it_could_not_be_read_with_again_is_refused():
+    check_plain({"a": None, "b": [0.1, "x"], "c": {"d": True}, "e": -3})
+    for value in (Path("data"), np.float64(0.3), np.int64(3), [*np.unique(["good", "bad"])]):
+        with pytest.raises(InputError, match=r"^dropout is .* checkpoints do not hold: give plain"):
+            check_plain({"vocab_size": 9, "dropout": value})

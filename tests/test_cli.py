@@ -19,6 +19,7 @@ from nlp_rnn.cli import generate, main
 from nlp_rnn.cli.translate import BEAM_OPTIONS, COMMON_OPTIONS, SAMPLING_OPTIONS
 from nlp_rnn.data.tokenizer import Tokenizer
 from nlp_rnn.data.words import WordVocabulary
+from nlp_rnn.errors import InputError
 from nlp_rnn.inference import (
     Alignment,
     BeamSearch,
@@ -512,6 +513,14 @@ def test_generate_continues_prompts(language_model, run):
     assert (code, lines) == (0, [wanted[0], "-" * 20, wanted[1]])
 
 
+def test_a_prompt_may_stand_behind_the_options(language_model, run):
+    expected = run("generate", language_model, "the cat", "a", "--max-tokens", 5)
+    assert run("generate", language_model, "--max-tokens", 5, "the cat", "a") == expected
+    with pytest.raises(SystemExit) as stopped:
+        run("generate", language_model, "--max-tokens", 5, "the cat", "--warmth", 2)
+    assert stopped.value.code == 2
+
+
 def test_generate_writes_each_part_before_the_next_is_drawn(language_model, monkeypatch, capsys):
     written = []
 
@@ -523,6 +532,43 @@ def test_generate_writes_each_part_before_the_next_is_drawn(language_model, monk
     monkeypatch.setattr(TextGenerator, "stream", parts)
     main(["generate", str(language_model), "the cat"])
     assert [*written, capsys.readouterr().out] == ["the cat", " sat", " on", " mats\n"]
+
+
+def test_generate_stops_draws_several_and_writes_backward(language_model, run, tmp_path):
+    generator = TextGenerator.from_checkpoint(language_model)
+    flags = ["--min-tokens", 10, "--max-tokens", 10]
+    _, (whole,), _ = run("generate", language_model, "the", *flags)
+    stop = whole.split()[2]
+    search = TextSampling(min_tokens=10, max_tokens=10, stop=[stop])
+    _, lines, _ = run("generate", language_model, "the", *flags, "--stop", stop)
+    assert lines == [generator("the", search)] != [whole]
+    _, lines, _ = run("generate", language_model, "the", *flags, "--num-samples", 2)
+    (two,) = generator.generate(["the"], TextSampling(min_tokens=10, max_tokens=10, num_samples=2))
+    assert lines == [two[0], "-" * 20, two[1]]
+    content = torch.load(language_model, weights_only=True)
+    content["LanguageModelData"]["direction"] = "backward"
+    torch.save(content, tmp_path / "back.ckpt")
+    code, (line,), _ = run("generate", tmp_path / "back.ckpt", "the cat", *flags)
+    assert code == 0
+    assert line.endswith("the cat")
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("translate", Translator), ("generate", TextGenerator), ("classify", TextClassifier)],
+)
+def test_model_options_reach_the_model(command, kind, run, monkeypatch):
+    seen, threads = {}, []
+
+    def opened(*paths, **options):
+        seen.update(options)
+        raise InputError("enough")
+
+    monkeypatch.setattr(kind, "from_checkpoint", opened)
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    flags = ["--precision", "bf16", "--device", "meta", "--threads", 3]
+    assert run(command, "x.ckpt", *flags) == (2, [], ["error: enough"])
+    assert (seen, threads) == ({"device": "meta", "precision": "bf16"}, [3])
 
 
 def test_generate_says_what_it_does_not_know(language_model, run):
@@ -547,11 +593,12 @@ def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):
     code, lines, _ = run("score-text", language_model, "--input", path, "--tokens")
     assert (code, len(lines)) == (0, sum(map(len, scored)))
     assert lines[0] == f"1\tthe\t{scored[0][0]:.4f}"
-    pairs = write("pairs.txt", "cat the\tthe cat saw a dog\n")
+    pairs = write("pairs.txt", "cat the\tthe cat saw a dog\nthe cat saw a dog\tcat the\n")
     code, lines, errors = run("score-text", language_model, "--input", pairs, "--pairs")
     first, second = sum(scored[2]), sum(scored[0])
-    assert (code, lines) == (0, [f"1\t{first:.4f}\t{second:.4f}"])
-    assert errors == ["the first text is likelier in 1 of 1 pairs"]
+    expected = [f"1\t{first:.4f}\t{second:.4f}", f"2\t{second:.4f}\t{first:.4f}"]
+    assert (code, lines) == (0, expected)
+    assert errors == ["the first text is likelier in 1 of 2 pairs"]
     strange = write("strange.txt", "the zebra saw a quagga\n")
     _, _, errors = run("score-text", language_model, "--input", strange)
     assert len(errors) == 1
@@ -667,6 +714,8 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
     [
         ("a.csv", "x,y\n1,2\n", ["--column=review"], "no column 'review'; there are x, y"),
         ("a.csv", "x,review\n1\n", ["--column=review"], "line 2: the row ends before 'review'"),
+        ("a.csv", "review\ngood, bad\n", ["--column=review"], "line 2: more cells than the header"),
+        ("a.csv", "review,review\n1,2\n", ["--column=review"], "2 columns are called 'review'"),
         ("a.jsonl", "{\n", ["--column=review"], "line 1: no JSON object"),
         ("a.jsonl", '{"a": 1}\n', ["--column=review"], "line 1: no 'review'; it has a"),
         ("a.jsonl", '{"review": [1]}\n', ["--column=review"], "line 1: 'review' is no text"),

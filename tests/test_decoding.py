@@ -460,6 +460,9 @@ def test_temperature_sharpens():
         ({"top_k": 3, "top_p": 0.8}, [4, 5]),  # 0.5 + 0.25 of the 0.9 that top-k left
         ({"temperature": 2.0, "top_p": 0.7}, [4, 5, 6]),
         ({"top_p": 0.8, "min_p": 0.4}, [4, 5]),
+        ({"typical_p": 0.2}, [5]),  # 1.21 nats are expected; the words carry 0.69, 1.39, 1.90, 2.30
+        ({"typical_p": 0.5}, [4, 5]),
+        ({"top_k": 3, "typical_p": 0.2}, [5]),
     ],
 )
 def test_truncation_keeps_the_right_tokens_in_proportion(options, kept):
@@ -539,7 +542,8 @@ def test_stream_hands_out_what_sample_returns(end):
             Draw(temperature=1.2, top_p=0.9, generator=torch.Generator().manual_seed(seed))
             for _ in range(2)
         ]
-        options = {"max_length": 12, "repetition_penalty": 1.2}
+        # Without their effect a word would come twice in twelve steps.
+        options = {"max_length": 12, "repetition_penalty": 1.2, "no_repeat_ngram_size": 1}
         (hyps,) = sample(step, state, memory, draw=draws[0], **options)
         tokens = stream(step, state, memory, draw=draws[1], **options)
         assert list(tokens) == hyps[0].tokens

@@ -63,6 +63,16 @@ def test_the_cache_equals_its_definition(model, text):
         torch.testing.assert_close(nats[0], torch.tensor(expected), rtol=1e-4, atol=1e-4)
 
 
+def test_every_stream_has_a_cache_of_its_own(model, text):
+    cache = NeuralCache(size=6, flatness=0.7, share=0.3)
+    together, _ = read(model, text, rows=7, length=4, cache=cache)  # 63 places for 60 tokens
+    for nats, ids in zip(together, side_by_side(text, 7)):
+        real = ids[ids != 0]
+        alone, _ = read(model, real, length=4, cache=cache)
+        torch.testing.assert_close(nats[: len(real) - 1], alone[0], rtol=1e-4, atol=1e-4)
+        assert nats[len(real) - 1 :].eq(0).all()
+
+
 def test_the_cache_compares_in_fp32(model, text):
     cache = NeuralCache(size=20, flatness=1.0, share=0.3)
     reader = Reader(model, cache=cache)

@@ -10,7 +10,9 @@ from nlp_rnn.callbacks import AttentionMaps
 from nlp_rnn.inference import Translator
 
 
-def test_draws_a_few_sentences_and_changes_nothing(tmp_path, network, tokenizer) -> None:
+def test_draws_a_few_sentences_and_changes_nothing(
+    tmp_path, network, make_network, tokenizer
+) -> None:
     network = copy.deepcopy(network).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
@@ -26,6 +28,10 @@ def test_draws_a_few_sentences_and_changes_nothing(tmp_path, network, tokenizer)
     assert sorted(drawn) == ["attention/0", "attention/1"]
     drawn.clear()
     AttentionMaps(count=2).on_validation_batch_end(trainer, module, None, batch, batch_idx=1)
+    assert not drawn
+    plain = make_network(attention="none")
+    module.translator = Translator([plain], tokenizer, tokenizer)
+    AttentionMaps(count=2).on_validation_batch_end(trainer, module, None, batch, batch_idx=0)
     assert not drawn
     assert network.training
     assert torch.equal(state, torch.get_rng_state())

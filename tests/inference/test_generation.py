@@ -7,7 +7,7 @@ from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.decoding import Hypothesis
 from nlp_rnn.errors import InputError
-from nlp_rnn.inference import TextBeamSearch, TextGenerator, TextSampling
+from nlp_rnn.inference import TextBeamSearch, TextGenerator, TextSampling, generation_search
 from nlp_rnn.inference.generation import WINDOW, _until
 from nlp_rnn.models.language_model import LanguageModel
 
@@ -41,6 +41,10 @@ def test_a_text_begins_with_its_prompt(generator, search):
         assert generator(prompt, search).startswith(prompt)
     assert generator(["the", "a cat"], search)[1].startswith("a cat")
     assert generator.generate([], search) == []
+    prompts = ["the", "a cat"]
+    assert generator((prompt for prompt in prompts), search) == generator(prompts, search)
+    scored = generator.log_probs(prompt for prompt in prompts)
+    assert scored == generator.log_probs(prompts)
 
 
 def test_the_same_seed_gives_the_same_text(generator):
@@ -57,6 +61,51 @@ def test_greedy_does_not_depend_on_the_other_prompts(generator):
     search = TextBeamSearch(beam_size=1, max_tokens=15)
     prompts = ["the", "a dog saw a cat and", ""]
     assert generator(prompts, search) == [generator(prompt, search) for prompt in prompts]
+
+
+class NextToken:
+    """A search that only looks at what would come first."""
+
+    stop = ()
+
+    def search(self, step, state, start, must_end):
+        self.logits = step(start.unsqueeze(1), state, ())[0].squeeze(1)
+        return [[Hypothesis([], 0.0, 0.0)] for _ in start]
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_continuation_is_given_the_whole_prompt(vocabulary, direction, monkeypatch):
+    monkeypatch.setattr("nlp_rnn.inference.generation.WINDOW", 3)
+    generator, search = build(vocabulary, direction=direction), NextToken()
+    prompts = ["the cat saw the dog", "", "a dog ran"]
+    generator.generate(prompts, search)
+    network = generator.network
+    for prompt, found in zip(prompts, search.logits):
+        ids = vocabulary.encode(prompt)
+        read = [EOS, *(ids if direction == "forward" else ids[::-1])]
+        _, outputs, _ = network(torch.tensor([read]), network.zero_state(1))
+        expected = network.decoder.project(outputs[0, -1]).detach()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_every_option_reaches_the_search(generator, monkeypatch):
+    seen = []
+    for name in ("sample", "stream", "beam_search"):
+        inner = getattr(generation_search, name)
+        monkeypatch.setattr(
+            generation_search,
+            name,
+            lambda *args, inner=inner, **options: seen.append(options) or inner(*args, **options),
+        )
+    common = {"no_repeat_ngram_size": 2, "repetition_penalty": 1.5}
+    draw = {"temperature": 0.7, "top_k": 9, "top_p": 0.9, "min_p": 0.01, "typical_p": 0.95}
+    sampling = TextSampling(max_tokens=5, **common, **draw)
+    generator("the", sampling)
+    list(generator.stream("the", sampling))
+    generator("the", TextBeamSearch(max_tokens=5, beam_size=3, length_penalty=0.3, **common))
+    assert all(common.items() <= each.items() for each in seen)
+    assert [{name: getattr(each["draw"], name) for name in draw} for each in seen[:2]] == [draw] * 2
+    assert seen[2]["length_penalty"] == 0.3
 
 
 def test_lengths_hold():

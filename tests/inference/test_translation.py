@@ -29,6 +29,7 @@ def test_a_list_keeps_its_order(translator):
     assert len({*together}) > 4
     assert together[0].isupper()
     assert translator(TEXTS[::-1]) == together[::-1]
+    assert translator(text for text in TEXTS) == together
 
 
 def test_empty_and_blank_texts_stay_empty(translator):
@@ -37,6 +38,14 @@ def test_empty_and_blank_texts_stay_empty(translator):
     assert translator([]) == []
     (only,) = translator.translate([""], BeamSearch(nbest=3))[0]
     assert only == ("", 0.0, 0.0)
+
+
+def test_white_space_that_has_tokens_is_blank_too(make_network):
+    texts = [f"a{n}  b{n}" for n in range(90)]
+    vocabulary = Tokenizer.train(texts, vocab_size=40, normalization="identity")
+    translator = Translator([make_network(vocab_size=40).eval()], vocabulary, vocabulary)
+    assert vocabulary.encode("  ")
+    assert translator(["  ", "a1"])[0] == ""
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
@@ -105,9 +114,29 @@ def test_sampling_follows_its_seed(translator):
     assert first == translator.translate(TEXTS, search)
     assert first != translator.translate(TEXTS, Sampling(seed=2, num_samples=3, temperature=2.0))
     assert [len(row) for row in first] == [3, 3, 3, 3, 1, 3, 1]
+    batches = translator.translate(["red dog"] * 8, search, batch_size=4)
+    assert batches[:4] != batches[4:]
     likeliest = translator.translate(TEXTS, Sampling(top_k=1))
     greedy = translator.translate(TEXTS, BeamSearch(beam_size=1))
     assert [row[0].text for row in likeliest] == [row[0].text for row in greedy]
+
+
+def test_every_option_reaches_the_search(translator, monkeypatch):
+    seen, beam_search = {}, translation_search.beam_search
+    monkeypatch.setattr(
+        translation_search,
+        "beam_search",
+        lambda *args, **options: seen.update(options) or beam_search(*args, **options),
+    )
+    given = {
+        "beam_size": 3,
+        "nbest": 2,
+        "length_penalty": 0.3,
+        "no_repeat_ngram_size": 2,
+        "repetition_penalty": 1.5,
+    }
+    translator("red dog", BeamSearch(**given))
+    assert given.items() <= seen.items()
 
 
 def test_length_limits_hold(translator, tokenizer):
@@ -118,6 +147,12 @@ def test_length_limits_hold(translator, tokenizer):
     assert len(tokenizer.encode(longer)) > len(tokenizer.encode(usual)) + 2
     (cut,) = translator.translate(["car " * 40], BeamSearch(max_length_ratio=0.01))[0]
     assert len(tokenizer.encode(cut.text)) <= 10
+    longest = []
+    for ratio in (0.01, 2.0):
+        wild = Sampling(max_length_ratio=ratio, temperature=100.0, num_samples=8)
+        (drawn,) = translator.translate(["car " * 40], wild)
+        longest.append(max(len(tokenizer.encode(each.text)) for each in drawn))
+    assert longest[0] < 20 < longest[1]  # pieces that were drawn may be spelled by more of them
     with pytest.raises(InputError, match=r"3.0 to 2.0: the minimum must be .* at most the maximum"):
         BeamSearch(min_length_ratio=3.0)
 

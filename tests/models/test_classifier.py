@@ -83,6 +83,37 @@ def test_apart_reads_from_both_ends():
     assert not torch.allclose(readings[0].gathered[0][0], readings[1].gathered[0][0])
 
 
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("embedding_dropout", ["embedding_dropout"]),
+        ("word_dropout", ["word_dropout"]),
+        ("dropout", ["dropout"]),
+        (
+            "weight_dropout",
+            [
+                f"layers.{n}.{way}.weight_dropout"
+                for n in (0, 1)
+                for way in ("forwards", "backwards")
+            ],
+        ),
+        ("output_dropout", ["output_dropout"]),
+        ("head_dropout", None),
+    ],
+)
+def test_each_dropout_acts_where_it_says(name, places):
+    usual = ["embedding_dropout", "word_dropout", "dropout", "head_dropout"]
+    network = build(**{**dict.fromkeys(usual, 0.0), name: 0.5})
+    acting = [place for place, module in network.named_modules() if getattr(module, "p", 0)]
+    expected = ["head.0"] if places is None else [f"reader.encoder.{place}" for place in places]
+    assert sorted(acting) == sorted(expected)
+
+
+def test_residuals_are_of_the_encoder():
+    assert build(residual=True).reader.encoder.residual
+    assert not build().reader.encoder.residual
+
+
 def test_its_arguments_build_it_again():
     network = build(labels=["a", "b"], pooling="attention").eval()
     again = Classifier(**network.arguments).eval()

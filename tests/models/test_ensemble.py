@@ -57,10 +57,13 @@ def test_score_is_what_the_steps_say(make_network):
 
 @torch.no_grad()
 def test_attention_is_that_of_the_members_that_attend(make_network):
-    attending, _, plain = members(make_network)
+    attending, other, plain = members(make_network)
     _, weights = Ensemble([attending, plain]).score(SOURCE, LENGTHS, TARGET)
     torch.testing.assert_close(weights, attending.score(SOURCE, LENGTHS, TARGET)[1])
     assert Ensemble([plain, plain]).score(SOURCE, LENGTHS, TARGET)[1] is None
+    each = [network.score(SOURCE, LENGTHS, TARGET)[1] for network in (attending, other)]
+    _, weights = Ensemble([attending, other]).score(SOURCE, LENGTHS, TARGET)
+    torch.testing.assert_close(weights, (each[0] + each[1]) / 2)
 
 
 def test_every_member_moves_and_trains_with_it(make_network):

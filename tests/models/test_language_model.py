@@ -60,6 +60,28 @@ def test_every_layer_drops_recurrent_weights():
         assert not torch.allclose(*outputs)
 
 
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("embedding_dropout", ["decoder.embedding_dropout"]),
+        ("type_dropout", ["decoder.type_dropout"]),
+        ("dropout", ["decoder.dropout", "decoder.upper.dropout"]),
+        ("weight_dropout", ["decoder.lower.weight_dropout", "decoder.upper.weight_dropout"]),
+        ("output_dropout", ["decoder.output_dropout"]),
+    ],
+)
+def test_each_dropout_acts_where_it_says(name, places):
+    none = dict.fromkeys(["embedding_dropout", "dropout", "output_dropout"], 0.0)
+    model = LanguageModel(**SIZES, num_layers=2, **{**none, name: 0.5})
+    acting = [place for place, module in model.named_modules() if getattr(module, "p", 0)]
+    assert sorted(acting) == sorted(places)
+
+
+def test_residuals_are_of_the_upper_layers():
+    assert LanguageModel(**SIZES, num_layers=2, residual=True).decoder.upper.residual
+    assert not LanguageModel(**SIZES, num_layers=2).decoder.upper.residual
+
+
 def test_arguments_rebuild_it():
     model = LanguageModel(**SIZES, tied=False, adaptive_cutoffs=(8, 16))
     again = LanguageModel(**model.arguments)

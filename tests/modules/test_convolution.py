@@ -16,6 +16,11 @@ def test_reads_on_and_never_ahead(width):
         outputs, tail = convolution(part, tail)
         parts.append(outputs)
     torch.testing.assert_close(torch.cat(parts, 1), whole)
+    padded = torch.nn.functional.pad(inputs, (0, 0, width - 1, 0))
+    weight, bias = convolution.kernel.weight, convolution.kernel.bias
+    steps = [torch.einsum("nwe,oew->no", padded[:, t : t + width], weight) for t in range(9)]
+    torch.testing.assert_close(whole, (torch.stack(steps, 1) + bias).relu())
+    assert whole.eq(0).any()
     changed = inputs.clone()
     changed[:, 5:] += 1
     torch.testing.assert_close(convolution(changed)[0][:, :5], whole[:, :5])

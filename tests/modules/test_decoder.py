@@ -171,7 +171,17 @@ def test_tying_shares_the_matrix(decoder_class):
 
 
 @both_classes
-@pytest.mark.parametrize("name", ["embedding_dropout", "word_dropout", "dropout", "output_dropout"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "embedding_dropout",
+        "word_dropout",
+        "type_dropout",
+        "dropout",
+        "weight_dropout",
+        "output_dropout",
+    ],
+)
 def test_each_dropout_works_in_training_and_rests_in_eval(decoder_class, name):
     decoder = build(decoder_class, attention="general", **{name: 0.5})
     inputs = draw_tokens(N, T), draw_state(decoder), draw_memory(decoder)

@@ -113,7 +113,9 @@ def test_residual_and_norm_are_added_around_each_layer():
     torch.testing.assert_close(encoder(tokens, lengths).outputs, upper)
 
 
-@pytest.mark.parametrize("name", ["embedding_dropout", "word_dropout", "dropout", "output_dropout"])
+@pytest.mark.parametrize(
+    "name", ["embedding_dropout", "word_dropout", "dropout", "weight_dropout", "output_dropout"]
+)
 def test_each_dropout_works_in_training_and_rests_in_eval(name):
     encoder = build(num_layers=2, **{name: 0.5})
     tokens, lengths = batch()

@@ -48,8 +48,10 @@ def test_concat_is_last_mean_and_max():
 def test_attention_is_the_mean_by_its_weights():
     pooling = Pooling(kind="attention", size=D, num_hops=2)
     batch = encoded([7, 3, 5], torch.randn(N, S, D))
-    weights = pooling.parts[0].scores(batch).softmax(2)
-    assert weights.shape == (N, 2, S)
+    part = pooling.parts[0]
+    keys = torch.tanh(batch.outputs @ part.key.weight.T + part.key.bias)
+    scores = (keys @ part.query.weight.T).transpose(1, 2)
+    weights = scores.masked_fill(~batch.mask.unsqueeze(1), float("-inf")).softmax(2)
     torch.testing.assert_close(weights.sum(2), torch.ones(N, 2))
     assert weights[1, :, 3:].eq(0).all()
     torch.testing.assert_close(pooling(batch), (weights @ batch.outputs).flatten(1))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nlp_rnn.callbacks.graceful_stop import Stopped
 from nlp_rnn.errors import InputError
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.base import DivergedError
@@ -22,6 +23,7 @@ def test_a_trainer_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture
     [
         (InputError("no such file"), 2, "error: no such file"),
         (DivergedError("update 3: nan"), 1, "training diverged at update 3: nan"),
+        (Stopped("stopped at update 3"), 130, "stopped at update 3"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(

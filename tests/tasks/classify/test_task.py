@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from nlp_rnn.models.classifier import Classifier
 from nlp_rnn.tasks.classify import ClassificationTask
+from nlp_rnn.tasks.classify.adversarial import adversarial_nats
 from nlp_rnn.tasks.classify.data import Batch
 from nlp_rnn.tasks.classify.loss import LabelLoss
 
@@ -36,3 +37,21 @@ def test_a_text_weighs_what_its_label_does(monkeypatch, class_weights, weights):
     loss = task.training_step(Batch(tokens, lengths, targets), 0)
     nats = F.cross_entropy(network(tokens, lengths), targets, reduction="none")
     torch.testing.assert_close(loss, (nats * torch.tensor(weights)[targets]).mean())
+
+
+def test_the_adversarial_loss_is_trained_on_where_it_is_asked_for(monkeypatch):
+    torch.manual_seed(1)
+    network = Classifier(vocab_size=9, embedding_size=8, hidden_size=8, labels=["a", "b", "c"])
+    task = ClassificationTask(network.eval(), adversarial_norm=0.5)
+    monkeypatch.setattr(task, "mean_over_ranks", lambda total, count: total / count)
+    monkeypatch.setattr(task, "log", lambda *args, **options: None)
+    tokens, targets = torch.randint(4, 9, (5, 6)), torch.tensor([0, 1, 2, 2, 0])
+    lengths = torch.full((5,), 6)
+
+    def read():
+        return F.cross_entropy(network(tokens, lengths), targets, reduction="none")
+
+    loss = task.training_step(Batch(tokens, lengths, targets), 0)
+    expected = adversarial_nats(read, [network.reader.encoder.embedding], 0.5).mean()
+    torch.testing.assert_close(loss, expected)
+    assert loss > read().mean()

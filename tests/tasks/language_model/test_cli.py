@@ -308,8 +308,8 @@ def test_a_resume_may_change_dropout_and_no_size(folder, tmp_path, interrupted):
     assert (decoder.dropout.p, decoder.lower.weight_dropout.p) == (0.3, 0.2)
     kept = torch.load(stopped)["hyper_parameters"]
     assert (kept["dropout"], kept["weight_dropout"], kept["output_dropout"]) == (0.3, 0.2, 0.1)
-    with pytest.raises(InputError, match=r"dropout is 0\.1, but"):
-        LanguageModelCLI(["test", f"--ckpt_path={stopped}", "--network.dropout=0.1"])
+    begun = stopped.parent.parent / "config.yaml"  # with another dropout, of no use to a test
+    LanguageModelCLI(["test", f"--config={begun}", f"--ckpt_path={stopped}"])
 
 
 def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypatch):
@@ -382,7 +382,11 @@ def test_a_gradient_is_never_clipped_to_less_than_nothing(folder, tmp_path):
     found = []
     for number, value in enumerate((-1, 0)):
         root = tmp_path / str(number)
-        fit(folder, root, f"--trainer.gradient_clip_val={value}", "--trainer.max_steps=3")
+        clip = f"--trainer.gradient_clip_val={value}"
+        (group,) = (
+            fit(folder, root, clip, "--trainer.max_steps=3").trainer.optimizers[0].param_groups
+        )
+        assert group["lr"] == pytest.approx(0.02 * 4 / 5)  # after each update, in its warm-up of 5
         checkpoint = torch.load(root / "language_model/version_0/checkpoints/last.ckpt")
         found.append(checkpoint["current_model_state"]["network.decoder.embedding.weight"])
     assert torch.equal(*found)

@@ -1,13 +1,18 @@
 """What a training step does with its window, without a trainer around it."""
 
-from itertools import pairwise
+from itertools import pairwise, product
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from nlp_rnn.data.streams import Window
+from nlp_rnn.errors import InputError
+from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.tasks.language_model import LanguageModelTask
+from nlp_rnn.tasks.optimization import Optimization
 
 IDS = torch.randint(4, 30, (2, 41), generator=torch.Generator().manual_seed(1))
 
@@ -91,3 +96,71 @@ def test_only_the_softmax_is_rounded_to_bf16(build):
     torch.testing.assert_close(found, exact, rtol=0.01, atol=0)
     for one, other in zip(expected._state, rounded._state):
         assert torch.equal(one, other)
+
+
+def test_every_batch_epoch_rank_and_seed_has_dropout_of_its_own(build, monkeypatch):
+    task, drawn = build(), []
+    for seed, rank, epoch, batch in [*product((0, 1), repeat=4), (0, 0, 0, 0)]:
+        monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+        monkeypatch.setattr(LanguageModelTask, "global_rank", rank)
+        monkeypatch.setattr(LanguageModelTask, "current_epoch", epoch)
+        task.on_train_batch_start(None, batch)
+        drawn.append(tuple(torch.rand(4).tolist()))
+    assert len(set(drawn)) == 16
+    assert drawn[0] == drawn[-1]
+
+
+def gradient_norm(task):
+    grads = [each.grad for each in task.parameters() if each.grad is not None]
+    return float(torch.nn.utils.get_total_norm(grads))
+
+
+@pytest.mark.parametrize(("most", "left"), [(0.1, 0.1), (3.0, 1.0), (0.0, 1.0), (-1.0, 1.0)])
+def test_the_norm_of_the_gradient_is_clipped(build, most, left):
+    task = build()
+    task.training_step(window(0, 40), 0).backward()
+    norm = gradient_norm(task)
+    task.configure_gradient_clipping(None, most * norm, "norm")
+    assert gradient_norm(task) == pytest.approx(left * norm, rel=1e-3)
+
+
+def test_clipping_by_value_is_left_to_the_trainer(build, monkeypatch):
+    task, asked = build(), []
+    monkeypatch.setattr(task, "clip_gradients", lambda *options: asked.append(options))
+    task.training_step(window(0, 40), 0).backward()
+    task.configure_gradient_clipping(None, 0.2, "value")
+    assert asked == [(None, 0.2, "value")]
+
+
+@pytest.mark.parametrize(("fn", "size"), [("fit", 0), ("validate", 50)])
+def test_a_validation_in_training_has_no_cache(build, monkeypatch, fn, size):
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=fn))
+    monkeypatch.setattr(LanguageModelTask, "trainer", trainer)
+    task = build(cache=NeuralCache(size=50), dynamic=DynamicEvaluation(learning_rate=1.0))
+    task.on_validation_epoch_start()
+    assert task._reader.cache.size == size
+    assert bool(task._reader.dynamic.learning_rate) == bool(size)
+
+
+def test_numbers_that_no_checkpoint_holds_are_refused_before_training(build, monkeypatch):
+    monkeypatch.setattr(LanguageModelTask, "trainer", SimpleNamespace(precision="32-true"))
+    task = build(optimization=Optimization(learning_rate=np.float64(0.1)))
+    with pytest.raises(InputError, match=r"^learning_rate is .* give plain text, numbers"):
+        task.setup("fit")
+    task = build()
+    task.network.arguments["dropout"] = np.float64(0)
+    with pytest.raises(InputError, match=r"^dropout is .* give plain text, numbers"):
+        task.setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("batch_idx", "last", "stops"), [(0, False, False), (1, False, True), (2, True, True)]
+)
+def test_a_stop_waits_for_the_end_of_an_update(build, monkeypatch, batch_idx, last, stops):
+    trainer = SimpleNamespace(
+        should_stop=True, max_steps=-1, accumulate_grad_batches=2, is_last_batch=last
+    )
+    monkeypatch.setattr(LanguageModelTask, "trainer", trainer)
+    monkeypatch.setattr(LanguageModelTask, "global_step", 0)
+    build().on_train_batch_end(None, None, batch_idx)
+    assert trainer.should_stop == stops

@@ -134,17 +134,38 @@ def test_what_cannot_be_spelled_is_counted(corpus: Path, tmp_path: Path, caplog)
 
 
 def test_pairs_that_are_empty_or_too_long_are_left_out_of_training_alone(tmp_path: Path) -> None:
-    for split, size in (("train", 40), ("validation", 3)):
-        lines = [f"number {n} of {size}" for n in range(size)]
-        lines[0], lines[1] = "", "long " * 50
+    bad = [("en", ""), ("de", ""), ("en", "long " * 50), ("de", "long " * 50)]
+    for split, size in (("train", 40), ("validation", 4)):
         for language in ("en", "de"):
+            lines = [f"number {n} of {size}" for n in range(size)]
+            for row, (side, text) in enumerate(bad):
+                if side == language:
+                    lines[row] = text
             (tmp_path / f"{split}.{language}").write_text("\n".join(lines) + "\n")
     data = TranslationData(dataset=str(tmp_path), vocab_size=28, max_length=40)
     data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)
     data.prepare_data()
     seen = [row for batch in data.train_dataloader() for row in batch.rows]
-    assert sorted(seen) == list(range(2, 40))
-    assert sum(len(batch.rows) for batch in data.val_dataloader()) == 3
+    assert sorted(seen) == list(range(4, 40))
+    assert sum(len(batch.rows) for batch in data.val_dataloader()) == 4
+
+
+def test_overfitting_sees_the_same_batches_in_every_epoch(corpus: Path) -> None:
+    data = ready(dataset=str(corpus), tokens_per_batch=60)
+    for batches, same in ((0, False), (2, True)):
+        data.trainer = SimpleNamespace(
+            training=True, global_rank=0, world_size=1, overfit_batches=batches
+        )
+        loader, seen = data.train_dataloader(), []
+        for epoch in (0, 1):
+            loader.batch_sampler.set_epoch(epoch)
+            seen.append([batch.rows for batch, _ in zip(loader, range(2))])
+        assert (seen[0] == seen[1]) == same
+
+
+def test_what_no_checkpoint_holds_is_refused_before_training() -> None:
+    with pytest.raises(InputError, match=r"^dataset is PosixPath"):
+        ready(dataset=Path("phrasebook"))  # type: ignore[arg-type]
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
