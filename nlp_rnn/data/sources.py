@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.compute
 from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
 
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.data.opinions import opinions
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
 from nlp_rnn.data.phrasebook import phrasebook
+from nlp_rnn.data.tables import TOO_WIDE, find_tables, reading_options, short_row
 from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError, reason_of
 
 __all__ = ["load_splits"]
 
-# pandas would read the text NA as a missing value, a stray quote as text over many lines, and the
-# first of too many cells as the name of the row, which moves all others to the wrong columns.
-_CSV: dict[str, Any] = {"keep_default_na": False, "index_col": False}
-_TSV: dict[str, Any] = {**_CSV, "quoting": csv.QUOTE_NONE}
-_BUILDERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".jsonl": ("json", {}),
-    ".json": ("json", {}),
-    ".csv": ("csv", _CSV),
-    ".tsv": ("csv", {**_TSV, "sep": "\t"}),
-    ".parquet": ("parquet", {}),
-}
-_TOO_WIDE = "Length of header or names does not match"  # pandas' warning, which drops cells
-_PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+_BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 _NOTES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """What `datasets` writes beside the data."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
@@ -76,7 +65,8 @@ def load_splits(
 
     Raises:
         InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
-            a column; or a cell is missing or no text (streaming: when its row is read).
+            a column; or a cell is missing or no text (streaming: when its row is read, and a row of
+            csv or tsv that ends early has empty texts).
     """
     wanted = list(columns.values())
     if len(set(wanted)) < len(wanted):
@@ -101,7 +91,7 @@ def load_splits(
         return kind({name: read(dict(zip(columns, files[name]))) for name in chosen})
     with _explained(dataset, path, wanted):
         loaded = _local(path, streaming) if path.exists() else _from_hub(dataset, streaming)
-        return kind(
+        picked = kind(
             {
                 name: data
                 if splits is not None and name not in splits
@@ -109,6 +99,12 @@ def load_splits(
                 for name, data in loaded.items()
             }
         )
+        chosen = [data for name, data in picked.items() if splits is None or name in splits]
+        if not streaming and path.exists() and any(map(_has_empty_texts, chosen)):
+            place = short_row(find_tables(path))
+            if place:
+                raise InputError(f"{place}: the row has fewer cells than the header")
+        return picked
 
 
 def _has_tables(path: Path) -> bool:
@@ -178,37 +174,16 @@ def _stream(paths: dict[str, Path]) -> IterableDataset:
 
 def _local(path: Path, streaming: bool) -> Any:
     if path.is_dir():
-        tables = [*path.rglob("*.[ct]sv")]
-        for file in path.rglob("*.[ct]sv.*"):
-            if file.suffix in _PACKED:
-                raise InputError(f"{file} is compressed: unpack it, or leave it out of the folder")
-        suffixes = {file.suffix for file in tables}
-        options = (_CSV if ".csv" in suffixes else _TSV) if suffixes else {}
-        return datasets.load_dataset(str(path), streaming=streaming, **options, **_cells(tables))
+        options = reading_options(find_tables(path))
+        return datasets.load_dataset(str(path), streaming=streaming, **options)
     if path.suffix not in _BUILDERS:
         raise InputError(f"{path}: no data with this ending is known; use {', '.join(_BUILDERS)}")
-    builder, options = _BUILDERS[path.suffix]
-    cells = _cells([path] if builder == "csv" else [])
+    options = reading_options(find_tables(path))
+    if path.suffix == ".tsv":
+        options["sep"] = "\t"
     files = {"train": str(path)}
-    return datasets.load_dataset(builder, data_files=files, streaming=streaming, **options, **cells)
-
-
-def _cells(tables: list[Path]) -> dict[str, Any]:
-    """Has pandas leave cells as they are written: 01 is a label, and need not be all numbers.
-
-    Some of the tables may be of no split, and need not be readable.
-    """
-    names: set[str] = set()
-    for file in tables:
-        with (
-            file.open(encoding="utf-8-sig", errors="replace", newline="") as opened,
-            suppress(csv.Error),
-        ):
-            lines = csv.reader(opened)
-            if file.suffix == ".tsv":
-                lines = csv.reader(opened, delimiter="\t", quoting=csv.QUOTE_NONE)
-            names.update(next(filter(None, lines), []))  # behind blank ones
-    return {"converters": dict.fromkeys(sorted(names), str)} if names else {}
+    builder = _BUILDERS[path.suffix]
+    return datasets.load_dataset(builder, data_files=files, streaming=streaming, **options)
 
 
 @contextmanager
@@ -222,7 +197,7 @@ def _explained(dataset: str, path: Path, wanted: list[str]) -> Iterator[None]:
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", _TOO_WIDE)
+            warnings.filterwarnings("error", TOO_WIDE)
             yield
     except InputError:
         raise
@@ -230,7 +205,7 @@ def _explained(dataset: str, path: Path, wanted: list[str]) -> Iterator[None]:
         for file in [path] if path.is_file() else sorted(path.rglob("*.*")):
             _check(file)
         reason = reason_of(error)
-        if reason.startswith(_TOO_WIDE):
+        if reason.startswith(TOO_WIDE):
             reason = "its rows have more cells than its header; in csv, quote cells with commas"
         if "data files found" in reason:
             endings = " and ".join(f".{name}" for name in wanted)
@@ -307,6 +282,11 @@ def _pick(data: Any, columns: dict[str, str], where: str) -> Any:
         features=Features(dict.fromkeys(columns, Value("string"))),
         fn_kwargs={"columns": columns, "labels": labels, "where": where},
     )
+
+
+def _has_empty_texts(data: Dataset) -> bool:
+    columns = [data.data.column(name) for name in data.column_names]
+    return any(pyarrow.compute.any(pyarrow.compute.equal(each, "")).as_py() for each in columns)
 
 
 def _texts(

@@ -381,10 +381,3 @@ def test_parallel_text_is_read_once_and_again_if_it_changed(tmp_path):
         "source": ["one", "two"],
         "target": ["eins", "zwei"],
     }
-
-
-def test_tables_that_are_packed_are_refused(tmp_path):
-    (tmp_path / "train.csv").write_text("a,b\nx,y\n")
-    (tmp_path / "test.csv.gz").write_bytes(b"")
-    with pytest.raises(InputError, match=r"test\.csv\.gz is compressed: unpack it"):
-        load(tmp_path)
