@@ -14,7 +14,7 @@ Then, on a machine that does nothing else:
     FASTAI/bin/python -m benchmarks.peers_classifier
     FASTAI/bin/python -m benchmarks.peers_classifier --length 40
 
-Both read from left to right with two LSTM layers, drop out what fastai's defaults drop out, and
+Both read from left to right with two LSTM layers, drop out about what fastai's defaults do, and
 pool the last, the mean and the largest output. fastai pads and cuts with its own function, 72
 tokens at a time, and comes with and without the switch of fp32 products that it does not set; all
 share the optimizer and the loop, which leaves out fastai's callbacks. Tokens are random, lengths

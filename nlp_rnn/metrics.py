@@ -93,8 +93,9 @@ def compare_systems(
         test = PairedTest(systems, {name: metric}, [list(references)], "bs", n_samples=1000)
         signatures, columns = test()
         first, second = (each for each in columns.popitem()[1] if isinstance(each, Result))
-        # Of two systems that are equal sacreBLEU says p = 0.001, since no resample differs more.
-        p_value = 1.0 if first.score == second.score else float(second.p_value or 0.0)
+        # Of equal systems, or a single line, sacreBLEU says p = 0.001: no resample differs more.
+        chance = first.score == second.score or len(references) == 1
+        p_value = 1.0 if chance else float(second.p_value or 0.0)
         comparisons.append(
             Comparison(title, first.score, second.score, p_value, str(signatures.popitem()[1]))
         )

@@ -104,3 +104,9 @@ def test_a_system_does_not_differ_from_itself():
     for each in compare_systems(HYPOTHESES, HYPOTHESES, REFERENCES, language="en"):
         assert each.baseline == each.system
         assert each.p_value > 0.9
+
+
+def test_one_line_is_no_evidence():
+    for each in compare_systems(HYPOTHESES[:1], ["A man."], REFERENCES[:1], language="en"):
+        assert each.baseline != each.system
+        assert each.p_value > 0.9

@@ -43,6 +43,15 @@ class Averaging(WeightAveraging):
         self._updates = 0
         self._begun: int | None = None  # updates at the beginning of the plain mean
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin anew: what an earlier training left is no part of this one, nor of a test."""
+        super().setup(trainer, pl_module, stage)
+        if stage != "fit":
+            self._average_model = None
+            return
+        self._latest_update_step = trainer.global_step
+        self._losses, self._updates, self._begun = [], 0, None
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See whether the validation loss still falls."""
         if trainer.sanity_checking or not self.non_monotone or self._begun is not None:

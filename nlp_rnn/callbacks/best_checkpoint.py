@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["BestCheckpoint"]
+__all__ = ["BestCheckpoint", "best_checkpoint"]
 
 _BEST = {
     "min": re.compile(r"train_loss|val_(loss|ter|\w+_perplexity|bits_per_\w+|calibration_error)"),
@@ -51,6 +51,17 @@ class BestCheckpoint(ModelCheckpoint):
                 "--checkpoint.save_weights_only: the averaged weights, which validation scores, "
                 "would be missing; leave it out"
             )
+        if self.save_on_exception or self.save_last:
+            raise InputError(
+                "--checkpoint.save_on_exception and save_last: an interrupted training leaves "
+                "last.ckpt as it is; leave them out"
+            )
+        within = trainer.val_check_interval != 1.0 or trainer.check_val_every_n_epoch != 1
+        if self._save_on_train_epoch_end and within:
+            raise InputError(
+                "--checkpoint.save_on_train_epoch_end true: it would save under the score of an "
+                "earlier validation; leave it out, or validate at the end of every epoch"
+            )
         watching: list[tuple[str, ModelCheckpoint | EarlyStopping]] = [("checkpoint", self)]
         watching += [("early_stopping", each) for each in trainer.early_stopping_callbacks]
         for option, callback in watching:
@@ -73,12 +84,20 @@ class BestCheckpoint(ModelCheckpoint):
         def here(path: str) -> str:
             return str(Path(self.dirpath or ".") / Path(path).name) if path else path
 
-        if Path(here(state_dict["best_model_path"])).is_file():
-            names = ("best_model_path", "kth_best_model_path", "last_model_path")
-            state_dict = {
+        if not Path(here(state_dict["best_model_path"])).is_file():
+            return  # a score without its checkpoint would keep better ones from being saved
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        super().load_state_dict(
+            {
                 **state_dict,
                 **{name: here(state_dict[name]) for name in names},
                 "best_k_models": {here(k): v for k, v in state_dict["best_k_models"].items()},
                 "dirpath": self.dirpath,
             }
-        super().load_state_dict(state_dict)
+        )
+
+
+def best_checkpoint(trainer: Trainer) -> ModelCheckpoint | None:
+    """The callback that keeps the best checkpoint, whatever others a user has added."""
+    found = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+    return next((each for each in found if isinstance(each, BestCheckpoint)), (found or [None])[0])

@@ -39,6 +39,7 @@ class GracefulStop(Checkpoint):
         self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._asked = self._updated = False
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._ask)
 
@@ -50,9 +51,9 @@ class GracefulStop(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step == self._updates:  # gradients of several batches are gathered
+        self._updated = trainer.global_step > self._updates
+        if not self._updated:  # gradients of several batches are gathered
             return
-        self._updated = True
         if self._is_asked(trainer):
             path = save_last(trainer)
             if not (_epoch_ends(trainer) or _validation_is_next(trainer)):
@@ -60,6 +61,8 @@ class GracefulStop(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # At the end of an epoch it is too early: best.ckpt is kept only then.
+        if trainer.state.fn != "fit":
+            return
         within_epoch = not (trainer.sanity_checking or _epoch_ends(trainer))
         if within_epoch and self._is_asked(trainer) and not trainer.should_stop:
             self._stop(trainer, save_last(trainer))

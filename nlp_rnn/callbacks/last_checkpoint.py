@@ -6,6 +6,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
+
 __all__ = ["LastCheckpoint", "save_last"]
 
 
@@ -34,7 +36,11 @@ class LastCheckpoint(Checkpoint):
         and the validation, Lightning begins no other (loops/fit_loop.py).
         """
         loop = trainer.fit_loop
-        ended = loop.restarted_mid_epoch and trainer.is_last_batch  # closed by the loop's reset
+        ended = (  # and closed by the loop's reset
+            loop.restarted_mid_epoch
+            and trainer.is_last_batch
+            and loop.epoch_loop.restarted_on_train_batch_end
+        )
         if loop.restarted_on_epoch_end:
             loop.epoch_progress.increment_completed()
         if ended or loop.restarted_on_epoch_end:
@@ -46,6 +52,8 @@ class LastCheckpoint(Checkpoint):
             save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            return
         # At the end of an epoch it is too early: early stopping has still to see the score.
         if trainer.val_check_interval != 1.0 and not trainer.sanity_checking:
             save_last(trainer)
@@ -53,6 +61,7 @@ class LastCheckpoint(Checkpoint):
 
 def save_last(trainer: Trainer) -> Path:
     """Save ``last.ckpt`` beside the best checkpoint, and say where that is."""
-    path = Path(trainer.checkpoint_callback.dirpath or ".") / "last.ckpt"  # type: ignore[union-attr]
+    best = best_checkpoint(trainer)
+    path = Path((best and best.dirpath) or trainer.default_root_dir) / "last.ckpt"
     trainer.save_checkpoint(path, weights_only=False)
     return path

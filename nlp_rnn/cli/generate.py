@@ -16,7 +16,7 @@ __all__ = ["add_command"]
 
 COMMON_OPTIONS = {
     "max_tokens": (int, "most tokens that are written (default 200)"),
-    "min_tokens": (int, "least tokens that are written (default 0)"),
+    "min_tokens": (int, "least tokens that are written, unless --stop ends them (default 0)"),
     "num_samples": (int, "continuations of each prompt (default 1)"),
     "repetition_penalty": (
         float,

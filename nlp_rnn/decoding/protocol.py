@@ -48,8 +48,8 @@ class Hypothesis(NamedTuple):
     Attributes:
         tokens: ids without BOS and EOS.
         log_prob: natural log-probability of the tokens, EOS included where it was reached. It is
-            the model's own unless a repetition penalty reshapes the distribution; temperature and
-            truncation choose tokens but do not enter it.
+            the model's own unless a repetition penalty reshapes the distribution, or the end is
+            forced, which costs nothing; temperature and truncation choose tokens but do not enter.
         score: what the search ranks by: `log_prob` over the length penalty, if there is one.
     """
 

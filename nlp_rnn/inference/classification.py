@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.checkpoint import open_checkpoint
-from nlp_rnn.data.batching import pad
+from nlp_rnn.data.batching import MULTIPLE, pad
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import Vocabulary, open_vocabulary
 from nlp_rnn.errors import TruncationWarning, check_list, require
@@ -165,7 +165,8 @@ class TextClassifier:
                 found[row] = self._read_long(ids[row], row).float().cpu()
             done = 0
             while done < len(rest):
-                most = min(batch_size, max(1, BATCH // len(ids[rest[done]])))  # longest first
+                width = -(-len(ids[rest[done]]) // MULTIPLE) * MULTIPLE  # of the longest, padded
+                most = min(batch_size, max(1, BATCH // width))
                 rows = rest[done : done + most]
                 done += most
                 tokens, lengths = pad([ids[row] for row in rows])

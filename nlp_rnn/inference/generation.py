@@ -80,7 +80,7 @@ class TextGenerator:
             precision: of matrix products.
 
         Raises:
-            InputError: a file or device that cannot be used.
+            InputError: a file, device or precision that cannot be used.
         """
         check_device(device)
         checkpoint = open_checkpoint(path, task="language_model")

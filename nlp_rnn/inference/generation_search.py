@@ -22,7 +22,7 @@ class TextSampling:
 
     Args:
         max_tokens: most tokens of it.
-        min_tokens: least tokens of it.
+        min_tokens: least tokens of it, unless ``stop`` ends it before.
         num_samples: continuations of each prompt.
         seed: the same seed gives the same texts for the same call; texts of one call share it.
         temperature: below 1 sharpens, above 1 flattens.
@@ -110,7 +110,7 @@ class TextBeamSearch:
 
     Args:
         max_tokens: most tokens of one.
-        min_tokens: least tokens of one.
+        min_tokens: least tokens of one, unless ``stop`` ends it before.
         beam_size: continuations in the running; 1 is greedy.
         num_samples: continuations of each prompt, at most ``beam_size``.
         length_penalty: alpha of Wu et al. 2016; 0 prefers short ones.

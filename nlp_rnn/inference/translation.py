@@ -104,8 +104,8 @@ class Translator:
             precision: see the class.
 
         Raises:
-            InputError: a file or device that cannot be used, vocabularies that differ, or one
-                translates the other way round.
+            InputError: a file, device or precision that cannot be used, vocabularies that differ,
+                or one translates the other way round.
         """
         if not paths:
             raise InputError("no checkpoint given: name at least one .ckpt file")

@@ -34,7 +34,8 @@ class BeamSearch:
         min_length_ratio: least target tokens per source token.
         max_length_ratio: most target tokens per source token, 10 more are always allowed.
         no_repeat_ngram_size: n-grams that may occur only once; 0 allows all.
-        repetition_penalty: divides the scores of tokens already used (Keskar et al. 2019).
+        repetition_penalty: above 1 discourages tokens already used (Keskar et al. 2019); it is
+            stronger in an ensemble, all of whose scores are below 0.
 
     Raises:
         InputError: a value out of range.

@@ -60,7 +60,7 @@ class WordDropout(_Dropout):
 
 
 class TypeDropout(_Dropout):
-    """Blanks word types: everywhere in the batch the same words (Gal & Ghahramani 2016, 3.2).
+    """Blanks word types: everywhere in the batch the same words (Gal & Ghahramani 2016, 4.2).
 
     This is the "embedding dropout" of Merity et al. 2018 (AWD-LSTM).
     """

@@ -58,7 +58,8 @@ class Encoder(nn.Module):
         residual: add a layer's input to its output where the sizes agree.
 
     Raises:
-        InputError: an odd ``hidden_size`` with two directions.
+        InputError: an odd ``hidden_size`` with two directions, an unknown cell, or a dropout that
+            is no share.
     """
 
     def __init__(

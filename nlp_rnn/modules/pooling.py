@@ -37,7 +37,7 @@ class Pooling(nn.Module):
         output_size: features of the result.
 
     Raises:
-        InputError: an unknown kind.
+        InputError: an unknown kind, or no hop.
     """
 
     def __init__(self, *, kind: PoolingKind, size: int, num_hops: int = 1) -> None:

@@ -49,7 +49,7 @@ class RNN(nn.Module):
         residual: add a layer's input to its output wherever the sizes agree.
 
     Raises:
-        InputError: an unknown cell.
+        InputError: an unknown cell, or a dropout that is no share.
     """
 
     def __init__(

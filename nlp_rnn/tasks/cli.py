@@ -22,6 +22,7 @@ from nlp_rnn.callbacks import (
     LastCheckpoint,
     PatientStopping,
 )
+from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
@@ -215,10 +216,10 @@ class TaskCLI(LightningCLI):
     @rank_zero_only
     def after_fit(self) -> None:
         """Show the best checkpoint, if one was saved, and where it is."""
-        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-        if best:
-            self.show(best)
-            line = f"best checkpoint: {best}"
+        callback = best_checkpoint(self.trainer)
+        if callback and callback.best_model_path:
+            self.show(callback.best_model_path)
+            line = f"best checkpoint: {callback.best_model_path}"
             Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
     def show(self, best: str) -> None:
@@ -249,7 +250,7 @@ class TaskCLI(LightningCLI):
         """With TensorBoard and CSV logs in one new folder, unless the config names a logger."""
         trainer = self._get(self.config_init, "trainer")
         interval = trainer.get("val_check_interval")
-        if isinstance(interval, str):
+        if not isinstance(interval, (int, float, type(None))):
             raise InputError(
                 f"--trainer.val_check_interval {interval}: a resume knows of no clock; give a "
                 "number of batches or a share of an epoch"
@@ -313,8 +314,10 @@ class TaskCLI(LightningCLI):
         extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
-        run = Path(self.config.fit.ckpt_path or "").absolute().parent.parent
-        if self.config.fit.ckpt_path and (run / "config.yaml").is_file():
+        resumed = Path(self.config.fit.ckpt_path or "").absolute()
+        run = resumed.parent.parent
+        stays = resumed.parent.resolve() == Path(self.config.fit.checkpoint.dirpath or "").resolve()
+        if self.config.fit.ckpt_path and stays and (run / "config.yaml").is_file():
             extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
         plugins = config.get("plugins") or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]

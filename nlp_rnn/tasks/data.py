@@ -103,7 +103,8 @@ class TaskData(LightningDataModule):
                     f"--data.{name} is {given}, but the model was trained with {learnt}: leave it "
                     "out"
                 )
-        self._position = state_dict["position"]
+        if self.trainer is None or self.trainer.training:
+            self._position = state_dict["position"]
 
     @property
     def ranks(self) -> tuple[int, int]:

@@ -1,8 +1,13 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from nlp_rnn.callbacks.averaging import Averaging
 from nlp_rnn.errors import InputError
@@ -68,3 +73,51 @@ def test_a_decay_that_is_no_share_is_refused(decay: float) -> None:
 def test_a_negative_number_of_validations_is_refused() -> None:
     with pytest.raises(InputError, match=r"averaging\.non_monotone"):
         Averaging(non_monotone=-1)
+
+
+class Line(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Linear(1, 1)
+
+    def training_step(self, batch: Tensor) -> Tensor:
+        return self.weight(batch).square().mean()
+
+    def validation_step(self, batch: Tensor) -> None:
+        self.log("val_loss", self.weight(batch).square().mean())
+
+    def test_step(self, batch: Tensor) -> None:
+        self.log("weight", self.weight.weight.sum())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.2)
+
+
+def train(callback: Averaging, folder: Path) -> tuple[Trainer, Line]:
+    torch.manual_seed(0)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        callbacks=[callback, ModelCheckpoint(folder, monitor="val_loss", filename="best")],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = Line()
+    trainer.fit(module, DataLoader(torch.ones(4, 1)), DataLoader(torch.ones(1, 1)))
+    return trainer, module
+
+
+def test_a_callback_may_be_used_again(tmp_path: Path) -> None:
+    callback = Averaging(0.5)
+    _, first = train(callback, tmp_path / "first")
+    _, second = train(callback, tmp_path / "second")
+    assert torch.equal(first.weight.weight, second.weight.weight)
+
+
+def test_the_average_is_what_a_test_after_training_scores(tmp_path: Path) -> None:
+    trainer, _ = train(Averaging(0.9), tmp_path)
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert best["state_dict"]["weight.weight"] != best["current_model_state"]["weight.weight"]
+    (found,) = trainer.test(Line(), DataLoader(torch.ones(1, 1)), ckpt_path=tmp_path / "best.ckpt")
+    assert found["weight"] == pytest.approx(float(best["state_dict"]["weight.weight"]))

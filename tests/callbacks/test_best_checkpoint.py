@@ -50,11 +50,22 @@ def test_it_reads_what_a_model_checkpoint_wrote(tmp_path):
     assert build(tmp_path).state_key == plain.state_key
 
 
-def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_path):
-    after = build(tmp_path / "new")
-    with pytest.warns(UserWarning, match="dirpath has changed"):
-        after.load_state_dict(written)
-    assert after.best_model_score is None
+def test_a_score_whose_checkpoint_is_not_there_is_not_taken_over(written, tmp_path):
+    (tmp_path / "runs" / "best.ckpt").unlink()
+    for folder in (tmp_path / "new", tmp_path / "runs"):
+        after = build(folder)
+        after.load_state_dict({**written, "dirpath": str(folder)})
+        assert after.best_model_score is None
+        assert after.best_k_models == {}
+
+
+def test_an_epochs_end_is_no_place_to_save_where_validations_are_within(tmp_path):
+    options = {"logger": False, "accelerator": "cpu", "enable_progress_bar": False}
+    best = build(tmp_path, save_on_train_epoch_end=True)
+    best.setup(Trainer(**options), None, "fit")
+    for validation in ({"val_check_interval": 0.4}, {"check_val_every_n_epoch": 2}):
+        with pytest.raises(InputError, match="score of an earlier validation"):
+            best.setup(Trainer(**options, **validation), None, "fit")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +76,8 @@ def test_a_score_whose_checkpoint_lies_elsewhere_is_not_taken_over(written, tmp_
         ({"save_weights_only": True}, "averaged weights"),
         ({"every_n_train_steps": 5}, "score of the validation before"),
         ({"train_time_interval": timedelta(minutes=1)}, "score of the validation before"),
+        ({"save_last": True}, "save_last: an interrupted training leaves last.ckpt"),
+        ({"save_on_exception": True}, "save_last: an interrupted training leaves last.ckpt"),
         ({"mode": "max"}, "val_loss: its minimum is best; add --checkpoint.mode min"),
         ({"monitor": "val_bleu"}, "val_bleu: its maximum is best; add --checkpoint.mode max"),
     ],

@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -155,3 +155,53 @@ def test_a_stop_that_was_due_anyway_is_none(tmp_path):
     assert not stopped
     assert trainer.global_step == BATCHES
     assert module.validated == [BATCHES]
+
+
+@pytest.mark.parametrize("validation", [{"interval": 2}, {"every": 2}])
+def test_the_best_of_an_epochs_end_is_gone_on_with(tmp_path, validation):
+    """It is saved by the validation, before the epoch is closed."""
+    whole, _, _ = train(tmp_path / "whole", epochs=6, **validation)
+    parts = tmp_path / "parts"
+    train(parts, epochs=2, **validation)
+    assert torch.load(parts / "best.ckpt", weights_only=True)["global_step"] == 2 * BATCHES
+    for epochs, name in ((4, "best"), (6, "last")):
+        module, trainer, _ = train(
+            parts, epochs=epochs, ckpt_path=parts / f"{name}.ckpt", **validation
+        )
+        assert module.seen == [*range(BATCHES)] * 2
+        assert trainer.global_step == epochs * BATCHES
+    assert torch.equal(module.weight.weight, whole.weight.weight)
+
+
+def test_a_validation_by_itself_leaves_the_last_checkpoint(tmp_path):
+    module, trainer, _ = train(tmp_path, interval=2)
+    written = (tmp_path / "last.ckpt").read_bytes()
+    trainer.validate(module, DataLoader(torch.ones(1, 1)), ckpt_path=tmp_path / "best.ckpt")
+    assert (tmp_path / "last.ckpt").read_bytes() == written
+
+
+def test_a_training_after_one_that_was_stopped_goes_on_to_its_end(tmp_path):
+    _, trainer, stopped = train(tmp_path, interrupted=2)
+    assert stopped
+    module = Line()
+    trainer.fit(module, *[DataLoader(torch.ones(n, 1)) for n in (BATCHES, 1)], ckpt_path="last")
+    assert trainer.global_step == BATCHES * EPOCHS
+
+
+def test_the_checkpoint_of_another_callback_is_not_taken_for_ours(tmp_path):
+    other = ModelCheckpoint(dirpath=tmp_path / "backup")
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        callbacks=[
+            other,
+            BestCheckpoint(dirpath=tmp_path / "ours", monitor="val_loss"),
+            LastCheckpoint(),
+        ],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Line(), *[DataLoader(torch.ones(n, 1)) for n in (BATCHES, 1)])
+    assert (tmp_path / "ours" / "last.ckpt").is_file()
+    assert not (tmp_path / "backup" / "last.ckpt").exists()

@@ -108,7 +108,7 @@ class ClassificationData(TaskData):
         tokenizer: SentencePiece's model type, or ``word`` for words between white space.
         words: a file with a word a line for the tokenizer ``word``, instead of those of the
             training texts; for one, what torchtext's ``Vocab.get_itos()`` gave.
-        lowercase: read all texts in lower case.
+        lowercase: read all texts in lower case, with SentencePiece by Unicode's case folding.
         subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
         batch_size: texts of a batch, over all processes.

@@ -37,7 +37,7 @@ class Evaluation:
         rows: of the split, fewer than all of them under a limit of batches.
         logits: (N, C), not calibrated.
         targets: classes (N,), or which labels fit (N, C).
-        scores: figures of the calibrated logits.
+        scores: figures of the calibrated logits; in training, of the logits as they are.
     """
 
     rows: list[int]
@@ -106,6 +106,7 @@ class ClassificationTask(Task):
         self.adversarial_norm = adversarial_norm
         self.temperature = 1.0
         self.evaluation: Evaluation | None = None
+        self._started = False
         self._class_weights: Tensor | None = None
         self._seen: list[tuple[list[int], Tensor, Tensor]] = []
 
@@ -140,6 +141,8 @@ class ClassificationTask(Task):
                 "without --model.pretrained"
             )
         self.check_start(self.data)
+        if self._started:  # a second training goes on with what the first one has learnt
+            return
         if self.pretrained:
             self._copy(self.pretrained, backward=False)
         if self.pretrained_backward:
@@ -151,6 +154,7 @@ class ClassificationTask(Task):
                 reader.characters.spellings.copy_(spellings(pieces))
         if self.vectors:
             self._copy_vectors(self.vectors)
+        self._started = True
 
     def check_start(self, data: ClassificationData) -> None:
         """See whether training can start from what is given, which takes no vocabulary yet.
@@ -210,6 +214,13 @@ class ClassificationTask(Task):
     def on_train_epoch_start(self) -> None:
         self._unfreeze()
 
+    def on_train_end(self) -> None:
+        """Leave nothing frozen, which another training would leave out."""
+        if self.unfreeze_every:
+            for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+                for parameter in group["params"]:
+                    parameter.requires_grad_(True)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         cost = self.loss.of_many if self.network.multi_label else self.loss.of_one
 
@@ -246,7 +257,8 @@ class ClassificationTask(Task):
         rows, logits, targets = self._gathered()
         if self.trainer.state.fn == "fit":
             self._end("val", rows, logits, targets, temperature=1.0)
-            self.temperature = best_temperature(logits, targets)
+            if not self.trainer.sanity_checking:
+                self.temperature = best_temperature(logits, targets)
         else:
             self._end("val", rows, logits, targets, temperature=self.temperature)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
 from nlp_rnn.inference import TextGenerator, TextSampling
@@ -66,7 +67,7 @@ class LanguageModelCLI(TaskCLI):
             )
 
     def show(self, best: str) -> None:
-        callback: Any = self.trainer.checkpoint_callback
+        callback: Any = best_checkpoint(self.trainer)
         generator = TextGenerator.from_checkpoint(best)
         console = Console()
         console.rule("a paragraph by the best checkpoint")

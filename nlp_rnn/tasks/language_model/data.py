@@ -35,10 +35,12 @@ class LanguageModelData(TaskData):
         vocab_size: tokens, trained to exactly this size (set by ``network.vocab_size``).
         tokenizer: SentencePiece's model type, or ``word`` for words between white space, whose
             ``<unk>`` is the unknown word.
-        lowercase: read all texts in lower case, with every white space as one blank; that is
-            what is predicted then, but its words, characters and bytes are counted in the raw text.
+        lowercase: read all texts in lower case, with every white space as one blank; SentencePiece
+            also in NFKC and with its case folding (``10²`` is 102). That is what is predicted then,
+            but words, characters and bytes are counted in the raw text.
         byte_fallback: SentencePiece spells unknown characters as bytes.
-        whole_words: words that SentencePiece never cuts, such as ``<unk>`` in a classical corpus.
+        whole_words: words that SentencePiece never cuts behind a space or at the start of a text,
+            such as ``<unk>`` in a classical corpus.
         unit: what gets an end mark, which counts as a word: every ``row`` of the data, a line of
             a text file, without a line end of its own; or every ``document``, the rows between two
             blank ones, with the line ends between them. Figures for WikiText and PTB are by row.
@@ -190,6 +192,12 @@ class LanguageModelData(TaskData):
 
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = _units(train["text"][:], self.unit)
+        capitals = [word for word in self.whole_words if word != word.lower()]
+        if self.lowercase and capitals:
+            raise InputError(
+                f"whole_words {', '.join(capitals)}: under lowercase they are never met; give them "
+                "in lower case"
+            )
         if self.tokenizer == "word":
             if self.byte_fallback or self.whole_words:
                 raise InputError(

@@ -67,7 +67,8 @@ class TranslationData(TaskData):
         subword_sampling: subword regularisation in training: alpha of unigram sampling (Kudo
             2018; smaller is stronger) or BPE-dropout's rate (Provilkov et al. 2020); 0 is off.
         tokens_per_batch: target tokens of a batch, over all processes.
-        max_length: training pairs with more tokens on a side are left out, and counted.
+        max_length: training pairs with more tokens on a side, the end mark included, are left out,
+            and counted.
         eval_batch_size: tokens of a batch in validation and test, of the longer side; search has
             at most 64 sentences at a time.
         num_workers: processes that prepare batches; 0 is best on small machines.

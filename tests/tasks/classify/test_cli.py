@@ -465,6 +465,10 @@ def test_two_language_models_read_from_both_ends(folder, language_models, tmp_pa
     network = cli.model.network
     embeddings = {id(reader.encoder.embedding.weight) for reader in network.readers}
     assert embeddings <= trained
+    assert all(each.requires_grad for each in network.parameters() if id(each) in trained)
+    learnt = {name: value.clone() for name, value in network.state_dict().items()}
+    cli.model.setup("fit")  # a second training goes on from there
+    assert all(torch.equal(learnt[name], value) for name, value in network.state_dict().items())
     # Three epochs: head, then the upper layer, then the lower one; the embeddings never learned.
     for reader, path in zip(network.readers, language_models):
         source = torch.load(path, weights_only=True)["state_dict"]

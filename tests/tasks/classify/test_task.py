@@ -55,3 +55,15 @@ def test_the_adversarial_loss_is_trained_on_where_it_is_asked_for(monkeypatch):
     expected = adversarial_nats(read, [network.reader.encoder.embedding], 0.5).mean()
     torch.testing.assert_close(loss, expected)
     assert loss > read().mean()
+
+
+def test_a_sanity_check_is_no_calibration(monkeypatch):
+    task = ClassificationTask(Classifier(vocab_size=9, embedding_size=8, hidden_size=8))
+    monkeypatch.setattr(task, "_gathered", lambda: ([0], torch.zeros(2, 3), torch.tensor([0, 1])))
+    monkeypatch.setattr(task, "_end", lambda *found, temperature: None)
+    monkeypatch.setattr("nlp_rnn.tasks.classify.task.best_temperature", lambda *found: 2.0)
+    for sanity, temperature in ((True, 1.0), (False, 2.0)):
+        trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=sanity)
+        monkeypatch.setattr(ClassificationTask, "trainer", trainer)
+        task.on_validation_epoch_end()
+        assert task.temperature == temperature

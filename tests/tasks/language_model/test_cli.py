@@ -198,6 +198,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
             ["--data.tokenizer=word", "--network.vocab_size=16", "--data.byte_fallback=true"],
             "byte_fallback and whole_words are for SentencePiece",
         ),
+        (
+            ['--data.whole_words=["<UNK>","owl"]', "--data.lowercase=true"],
+            "whole_words <UNK>: under lowercase they are never met",
+        ),
     ],
 )
 def test_mistakes_are_named(folder, tmp_path, flags, message):
@@ -310,6 +314,18 @@ def test_a_resume_may_change_dropout_and_no_size(folder, tmp_path, interrupted):
     assert (kept["dropout"], kept["weight_dropout"], kept["output_dropout"]) == (0.3, 0.2, 0.1)
     begun = stopped.parent.parent / "config.yaml"  # with another dropout, of no use to a test
     LanguageModelCLI(["test", f"--config={begun}", f"--ckpt_path={stopped}"])
+
+
+def test_a_resume_into_another_folder_leaves_the_settings(folder, tmp_path, interrupted):
+    with interrupted(LanguageModelCLI, 5):
+        fit(folder, tmp_path, "--trainer.max_epochs=1")
+    run = tmp_path / "language_model/version_0"
+    resume = ["fit", f"--ckpt_path={run}/checkpoints/last.ckpt"]
+    LanguageModelCLI([*resume, f"--checkpoint.dirpath={tmp_path}/new"])
+    assert (tmp_path / "new" / "last.ckpt").is_file()
+    assert not (run / "resumed.yaml").exists()
+    LanguageModelCLI(resume)
+    assert (run / "resumed.yaml").is_file()
 
 
 def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypatch):

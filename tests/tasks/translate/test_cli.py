@@ -360,6 +360,7 @@ def test_two_processes_score_as_one(trained: Path) -> None:
         (["--trainer.strategy=nonsense"], "nonsense"),
         (["--trainer.default_root_dir={corpus}/train.jsonl/runs"], "train.jsonl"),
         (["--trainer.val_check_interval=00:00:10:00"], "00:00:10:00"),
+        (['--trainer.val_check_interval={{"minutes": 10}}'], "a resume knows of no clock"),
     ],
 )
 def test_what_lightning_or_the_system_refuses_is_one_line(

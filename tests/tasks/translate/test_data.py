@@ -159,8 +159,20 @@ def test_overfitting_sees_the_same_batches_in_every_epoch(corpus: Path) -> None:
         loader, seen = data.train_dataloader(), []
         for epoch in (0, 1):
             loader.batch_sampler.set_epoch(epoch)
-            seen.append([batch.rows for batch, _ in zip(loader, range(2))])
+            seen.append([batch.rows for _, batch in zip(range(2), loader)])
         assert (seen[0] == seen[1]) == same
+
+
+def test_a_test_of_a_checkpoint_is_no_place_to_go_on_from(corpus: Path) -> None:
+    trained = ready(dataset=str(corpus))
+    for _ in zip(range(3), trained.train_dataloader()):
+        pass
+    for training, count in ((False, 0), (True, 3)):
+        data = TranslationData(dataset=str(corpus), vocab_size=40)
+        data.trainer = SimpleNamespace(training=training, global_rank=0, world_size=1)
+        data.load_state_dict(trained.state_dict())
+        loader = data.train_dataloader()
+        assert sum(1 for _ in loader) == len(loader) - count
 
 
 def test_what_no_checkpoint_holds_is_refused_before_training() -> None:
