@@ -100,4 +100,5 @@ class BestCheckpoint(ModelCheckpoint):
 def best_checkpoint(trainer: Trainer) -> ModelCheckpoint | None:
     """The callback that keeps the best checkpoint, whatever others a user has added."""
     found = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-    return next((each for each in found if isinstance(each, BestCheckpoint)), (found or [None])[0])
+    found.sort(key=lambda each: not isinstance(each, BestCheckpoint))
+    return found[0] if found else None
