@@ -57,9 +57,8 @@ class Baseline:
     ) -> Baseline:
         """Trains with three strengths of the penalty and keeps the best on validation texts.
 
-        Terms stand in two texts at least, unless there are none. A class that training texts never
-        have is never predicted; likewise a label that none of them has; one that all of them have
-        always is.
+        A term must occur in two training texts; if none does, one is enough. A class or label that
+        no training text has is never predicted; a label that all of them have always is.
 
         Args:
             texts: N training texts; empty ones are fine.

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from nlp_rnn.errors import InputError
+from nlp_rnn.errors import InputError, reason_of
 
 __all__ = ["FORMAT", "check_plain", "network_weights", "open_checkpoint"]
 
@@ -57,7 +57,7 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
                 "written by fit; texts to be read are named with --input"
             ) from error
         raise InputError(
-            f"{path} is not a readable checkpoint ({_first_line(error)}): it is damaged or cut "
+            f"{path} is not a readable checkpoint ({reason_of(error)[:120]}): it is damaged or cut "
             "short; use last.ckpt or an earlier one"
         ) from error
     about = checkpoint.get("nlp_rnn") if isinstance(checkpoint, dict) else None
@@ -105,7 +105,3 @@ def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
         for name, value in checkpoint["state_dict"].items()
         if name.startswith(prefix)
     }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -23,7 +23,7 @@ class TruncationWarning(UserWarning):
 
     Attributes:
         index, tokens, limit: as given.
-        reason: the rest of the sentence that names it.
+        reason: the message without its subject, for callers that say "line 3" or "row 3".
     """
 
     def __init__(self, index: int, tokens: int, limit: int) -> None:
@@ -43,7 +43,7 @@ def require(holds: bool, given: str, wanted: str) -> None:
 
 
 def check_list(name: str, texts: Sequence[str]) -> None:
-    """Raise for a text in the place of a list: it is a sequence of texts, too, of a letter each.
+    """Raise if one text was given for a list: Python would read it as a list of its letters.
 
     Raises:
         InputError: naming it.
@@ -53,6 +53,9 @@ def check_list(name: str, texts: Sequence[str]) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of what went wrong; `datasets` wraps it in an error that does not say."""
+    """The first line of an error's message; that of its cause, if it has one.
+
+    `datasets` wraps what went wrong in an error that does not say.
+    """
     cause = error.__cause__ or error
     return str(cause).strip().split("\n")[0].rstrip(".") or type(cause).__name__

@@ -82,7 +82,10 @@ class DynamicEvaluation:
 
 
 class Reader:
-    """Reads a text window by window and carries all that is carried.
+    """Scores a text window by window.
+
+    In between it keeps the recurrent state, the cache, and the weights that dynamic evaluation has
+    changed.
 
     Args:
         network: is evaluated as it is; call its `eval` before.

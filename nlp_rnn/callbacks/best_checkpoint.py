@@ -15,7 +15,7 @@ _BEST = {
     "min": re.compile(r"train_loss|val_(loss|ter|\w+_perplexity|bits_per_\w+|calibration_error)"),
     "max": re.compile(r"val_(bleu|chrf|accuracy|macro_\w+)"),
 }
-"""By which the best of a metric is told."""
+"""Metrics of which the smallest or the largest value is best."""
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -23,9 +23,9 @@ class GracefulStop(Checkpoint):
     """Saves ``last.ckpt`` after the running update and stops.
 
     A second signal stops at once. Saving from inside the signal handler, in the middle of an
-    update, would lose the batch; this resumes exactly. Where a validation or the end of the epoch
-    comes next, they come before the stop: a training that is resumed would go on behind them. One
-    that is over then ends as ever. A `Checkpoint` runs after all other callbacks, so averaged
+    update, would lose the batch; this resumes exactly. If a validation or the end of the epoch is
+    due next, it comes before the stop: a resumed training would begin behind it. If the training is
+    over then, it ends as ever. A `Checkpoint` runs after all other callbacks, so averaged
     weights are up to date.
 
     A stream that turns out to be damaged in the middle of an epoch ends it likewise, in a single

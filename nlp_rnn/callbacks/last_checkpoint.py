@@ -32,8 +32,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on with the next epoch after one that was saved at its end.
 
-        If ``max_steps`` is set, Lightning ends it again; if it was saved between its last update
-        and the validation, Lightning begins no other (loops/fit_loop.py).
+        Lightning by itself would end that epoch again if ``max_steps`` is set, and would begin no
+        other if it was saved between its last update and the validation (loops/fit_loop.py).
         """
         loop = trainer.fit_loop
         ended = (  # and closed by the loop's reset

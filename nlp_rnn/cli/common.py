@@ -46,7 +46,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(group: Any, options: Mapping[str, tuple[type, str]]) -> None:
-    """Options without a default here: those of the search classes hold.
+    """Add options that are absent unless given, so that the search class's defaults hold.
 
     Args:
         group: a parser, or a group of one.

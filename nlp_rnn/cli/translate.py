@@ -156,7 +156,7 @@ def _batches(lines: Iterator[str], args: argparse.Namespace) -> Iterator[list[st
 
 
 def _anew(search: "BeamSearch | Sampling", done: int) -> "BeamSearch | Sampling":
-    """The search for one batch: what samples draws other numbers for each."""
+    """The search for the next batch; sampling gets another seed, to draw anew."""
     from nlp_rnn.inference import Sampling
 
     if isinstance(search, Sampling):

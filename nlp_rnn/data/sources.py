@@ -163,8 +163,11 @@ def _read(paths: dict[str, Path]) -> Dataset:
 
 
 def _stamped_rows(paths: dict[str, Path], of: str) -> Iterator[dict[str, str]]:
-    """Rows of files as they were then: others that are edited are not found in the cache."""
-    del of  # part of the name in the cache
+    """Rows of files.
+
+    Their sizes and times are in the key of `datasets`' cache: an edited file is read again.
+    """
+    del of
     yield from parallel_rows(paths)
 
 
@@ -173,12 +176,11 @@ def _stream(paths: dict[str, Path]) -> IterableDataset:
 
 
 def _local(path: Path, streaming: bool) -> Any:
+    options = reading_options(find_tables(path))
     if path.is_dir():
-        options = reading_options(find_tables(path))
         return datasets.load_dataset(str(path), streaming=streaming, **options)
     if path.suffix not in _BUILDERS:
         raise InputError(f"{path}: no data with this ending is known; use {', '.join(_BUILDERS)}")
-    options = reading_options(find_tables(path))
     if path.suffix == ".tsv":
         options["sep"] = "\t"
     files = {"train": str(path)}

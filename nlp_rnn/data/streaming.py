@@ -160,9 +160,9 @@ class StreamedBatches(EpochBatches):
 class StreamLoader(ResumableLoader):
     """A `ResumableLoader` without a length, with the same state.
 
-    Lightning takes a batch more from it than it trains on, to see the end coming, unless it is told
-    how many an epoch has. So a batch counts when the next is asked for, and after the last one the
-    next epoch has begun.
+    Lightning fetches one batch ahead, to see whether it is the last, unless it is told how many an
+    epoch has. So a batch counts as taken when the next one is asked for; after the last one, the
+    position is the start of the next epoch.
 
     Args:
         batches: Read in this process; the workers make rows to batches.

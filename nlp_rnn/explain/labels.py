@@ -15,7 +15,7 @@ from nlp_rnn.label_metrics import BINS
 __all__ = ["MOST_LABELS", "confusion_figure", "reliability_figure"]
 
 MOST_LABELS = 20
-"""That there is room for the numbers of."""
+"""With more of them, a confusion matrix has no room for its numbers."""
 
 
 def confusion_figure(confusion: Tensor, labels: Sequence[str]) -> Figure:

@@ -150,7 +150,7 @@ class TextGenerator:
             InputError: the model reads backward, so that the first part drawn is the last one; a
                 search for several continuations; a value out of range.
         """
-        if self.direction == "backward":
+        if self._backward:
             raise InputError("a backward model writes from the end: generate the text as a whole")
         ids = self._ids(prompt)
         with running(self.network, self.precision):
@@ -170,7 +170,7 @@ class TextGenerator:
             InputError: a batch size below 1, or a text instead of a list of them.
         """
         check_list("texts", texts)
-        texts = list(texts)  # likewise
+        texts = list(texts)  # read more than once
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
         ids = [self._ids(text) for text in texts]
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
@@ -282,8 +282,8 @@ class TextGenerator:
 
         Args:
             ids: as they are drawn.
-            begins: nothing stands before them.
-            spaced: a space does.
+            begins: whether nothing stands before the first.
+            spaced: whether a space stands before it.
         """
         words = isinstance(self.vocabulary, WordVocabulary)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -305,9 +305,10 @@ class TextGenerator:
 
 
 def _until(parts: Iterator[str] | Sequence[str], stop: Sequence[str]) -> Iterator[str]:
-    """The parts of a text up to some text that is whole first; holds back what might begin one.
+    """Yields a text until one of ``stop`` is complete, holding back what may be a beginning of one.
 
-    Of two that end together the longer one counts. However the text is cut, the result is the same.
+    If two end at the same place, the longer one counts. How the text is cut into parts does not
+    matter.
     """
     kept = ""
     longest = max(map(len, stop), default=0)

@@ -4,7 +4,7 @@ N texts, L layers, H hidden.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class TextSampling:
     typical_p: float = 1.0
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
-    stop: Sequence[str] = field(default_factory=tuple)
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_list("stop", self.stop)
@@ -130,7 +130,7 @@ class TextBeamSearch:
     length_penalty: float = 1.0
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
-    stop: Sequence[str] = field(default_factory=tuple)
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_list("stop", self.stop)

@@ -4,7 +4,7 @@ N batch, K hypotheses, S source length, T target length.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
@@ -204,11 +204,8 @@ class Translator:
         """
         _check_pairs(sources, targets, batch_size)
         source_ids, target_ids = self._source_ids(sources), self._target_ids(targets)
-        order = sorted(range(len(sources)), key=lambda index: len(target_ids[index]))
         scores = [0.0] * len(sources)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            log_probs, _ = self._force([source_ids[r] for r in rows], [target_ids[r] for r in rows])
+        for rows, log_probs, _ in self._forced(source_ids, target_ids, batch_size):
             for row, value in zip(rows, log_probs.sum(1).tolist()):
                 scores[row] = value
         return scores
@@ -238,11 +235,8 @@ class Translator:
         """
         _check_pairs(sources, targets, batch_size)
         source_ids, target_ids = self._source_ids(sources), self._target_ids(targets)
-        order = sorted(range(len(sources)), key=lambda index: len(target_ids[index]))
         found: dict[int, Alignment] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            _, weights = self._force([source_ids[r] for r in rows], [target_ids[r] for r in rows])
+        for rows, _, weights in self._forced(source_ids, target_ids, batch_size):
             if weights is None:
                 raise InputError("this model was trained with attention 'none': nothing to align")
             for row, matrix in zip(rows, weights.float().cpu()):
@@ -274,13 +268,18 @@ class Translator:
             state = tuple(part.unsqueeze(1) for part in state)
             return search.search(self.model, state, memory, lengths, first)
 
-    def _force(
-        self, source_ids: list[list[int]], target_ids: list[list[int]]
-    ) -> tuple[Tensor, Tensor | None]:
-        with running(self.model, self.precision):
-            source, lengths = (each.to(self.device) for each in pad(source_ids))
-            target, _ = pad(target_ids)
-            return self.model.score(source, lengths, target.to(self.device))
+    def _forced(
+        self, source_ids: list[list[int]], target_ids: list[list[int]], batch_size: int
+    ) -> Iterator[tuple[list[int], Tensor, Tensor | None]]:
+        """Given translations in batches of like length: rows, log-probabilities, attention."""
+        order = sorted(range(len(target_ids)), key=lambda row: len(target_ids[row]))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            with running(self.model, self.precision):
+                sources, lengths = pad([source_ids[row] for row in rows])
+                targets, _ = pad([target_ids[row] for row in rows])
+                found = self.model.score(*(x.to(self.device) for x in (sources, lengths, targets)))
+            yield rows, *found
 
 
 def _check_pairs(sources: Sequence[str], targets: Sequence[str], batch_size: int) -> None:

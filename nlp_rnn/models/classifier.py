@@ -95,11 +95,9 @@ class Classifier(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
     ) -> None:
-        self.arguments: dict[str, Any] = {
-            k: list(v) if k == "labels" else v
-            for k, v in locals().items()
-            if k not in ("self", "__class__")
-        }
+        given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        # A list, as YAML gives: a checkpoint's is compared with that of a command line.
+        self.arguments: dict[str, Any] = {**given, "labels": list(labels)}
         super().__init__()
         labels = list(labels)
         if len(set(labels)) < len(labels) or len(labels) < 2:

@@ -66,11 +66,9 @@ class LanguageModel(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
     ) -> None:
-        self.arguments: dict[str, Any] = {
-            k: list(v) if isinstance(v, Sequence) and not isinstance(v, str) else v
-            for k, v in locals().items()
-            if k not in ("self", "__class__")
-        }
+        given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        # A list, as YAML gives: a checkpoint's is compared with that of a command line.
+        self.arguments: dict[str, Any] = {**given, "adaptive_cutoffs": list(adaptive_cutoffs)}
         super().__init__()
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             require(self.arguments[name] >= 1, f"{name} {self.arguments[name]}", "1 or more")

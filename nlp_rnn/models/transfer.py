@@ -57,11 +57,11 @@ def check_language_model(
             f"{path} does not fit: its layers read embeddings alone, so leave out "
             "network.characters and network.convolution"
         )
-    if ours["directions"] != "apart" and (backward or ours["directions"] != "forward"):
-        wanted = "apart" if backward else "forward' or 'apart"
+    fitting = ("apart",) if backward else ("forward", "apart")
+    if ours["directions"] not in fitting:
         raise InputError(
-            f"{path} reads in one direction: it needs network.directions '{wanted}', not "
-            f"'{ours['directions']}'"
+            f"{path} reads in one direction: it needs network.directions "
+            f"{' or '.join(map(repr, fitting))}, not {ours['directions']!r}"
         )
 
 

@@ -183,7 +183,9 @@ class Decoder(nn.Module):
         return outputs, after, weights
 
     def project(self, outputs: Tensor) -> Tensor:
-        """Logits (..., V) of outputs (..., E): select real positions first, this is the bill.
+        """Logits (..., V) of outputs (..., E).
+
+        The largest product of a training step: leave padding out before.
 
         Those of an adaptive softmax are log-probabilities.
         """

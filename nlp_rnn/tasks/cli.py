@@ -166,8 +166,8 @@ class TaskCLI(LightningCLI):
             for name in (*self.data_class.described, *self.data_class.trained_with)
             if remembered.get(name) is not None
         }
-        own = {name for name in data if name.startswith(("data.validation", "data.test"))}
-        owners = {name for name in own if name.count(".") == 1 or name.endswith(".dataset")}
+        of_splits = {name for name in data if name.startswith(("data.validation", "data.test"))}
+        datasets = {name for name in of_splits if name.count(".") == 1 or name.endswith(".dataset")}
         defaults = self._subcommand_parsers[subcommand].set_defaults
 
         def adopt(names: set[str]) -> Any:
@@ -176,13 +176,14 @@ class TaskCLI(LightningCLI):
             return self.config[subcommand]
 
         defaults({f"network.{name}": value for name, value in arguments.items()})
-        given = adopt({*data} - own)
-        # A split's own data set belongs to these data, and not to others that are given now; and
-        # columns and label map of a split to the data set that it had.
+        given = adopt({*data} - of_splits)
+        # What is remembered of validation and test holds only if the main data set is the same;
+        # columns and label map of a split only if it still has the data set that it had.
         if given.data.dataset == remembered["dataset"]:
-            given = adopt(owners)
-            same = {name for name in owners if given[name] == data[name]}
-            adopt({name for name in own - owners if f"{name.rpartition('.')[0]}.dataset" in same})
+            given = adopt(datasets)
+            same = {name for name in datasets if given[name] == data[name]}
+            details = of_splits - datasets
+            adopt({name for name in details if f"{name.rpartition('.')[0]}.dataset" in same})
         for name, value in arguments.items():
             given = self.config[subcommand].network[name]
             # Dropout is a setting of training, which may go on with more of it, or less.
@@ -293,14 +294,19 @@ class TaskCLI(LightningCLI):
         Raises:
             InputError: the folder named for them holds some that are not this run's.
         """
-        folder, resumed = self.config.fit.checkpoint.dirpath, self.config.fit.ckpt_path
-        if folder is None or (resumed and Path(resumed).parent.resolve() == Path(folder).resolve()):
-            return
-        if any(Path(folder).glob("*.ckpt")):
+        folder = self.config.fit.checkpoint.dirpath
+        if folder is not None and not self._stays() and any(Path(folder).glob("*.ckpt")):
             raise InputError(
                 f"--checkpoint.dirpath {folder} holds checkpoints, which would be overwritten: "
                 "name a new folder, or resume one of them with --ckpt_path"
             )
+
+    def _stays(self) -> bool:
+        """Whether a resumed run saves where the checkpoint lies that it goes on from."""
+        resumed, folder = self.config.fit.ckpt_path, self.config.fit.checkpoint.dirpath
+        if not resumed or folder is None:
+            return False
+        return Path(resumed).parent.resolve() == Path(folder).resolve()
 
     def _settings(self) -> str:
         """Those of `fit`, as a config for the next resume, wherever its checkpoint lies then."""
@@ -314,11 +320,10 @@ class TaskCLI(LightningCLI):
         extra = [*callbacks, *self.callbacks, LastCheckpoint(), GracefulStop()]
         if config.get("logger"):
             extra.append(LearningRateMonitor(logging_interval="step"))
-        resumed = Path(self.config.fit.ckpt_path or "").absolute()
-        run = resumed.parent.parent
-        stays = resumed.parent.resolve() == Path(self.config.fit.checkpoint.dirpath or "").resolve()
-        if self.config.fit.ckpt_path and stays and (run / "config.yaml").is_file():
-            extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
+        if self._stays():
+            run = Path(self.config.fit.ckpt_path).absolute().parent.parent
+            if (run / "config.yaml").is_file():
+                extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
         plugins = config.get("plugins") or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
         if not any(isinstance(each, CheckpointIO) for each in plugins):

@@ -169,7 +169,7 @@ class TaskData(LightningDataModule):
 
     def carve(self, splits: datasets.DatasetDict) -> datasets.DatasetDict:
         """Take a validation split out of train, where there is none: random blocks."""
-        return carve_validation(splits, seed=0)
+        return carve_validation(splits)
 
     def cached(self, what: str, *settings: object, train: Callable[[], bytes]) -> bytes:
         """The bytes of something trained, kept for the next start with the same settings.
