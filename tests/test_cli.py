@@ -599,6 +599,15 @@ def test_score_text_prints_lines_tokens_and_pairs(language_model, write, run):
     expected = [f"1\t{first:.4f}\t{second:.4f}", f"2\t{second:.4f}\t{first:.4f}"]
     assert (code, lines) == (0, expected)
     assert errors == ["the first text is likelier in 1 of 2 pairs"]
+    single = ["--batch-size", 1]
+    generator = TextGenerator.from_checkpoint(language_model)
+    _, lines, _ = run("score-text", language_model, "--input", path, "--tokens", *single)
+    numbered = [
+        [str(n), piece] for n, text in enumerate(texts, 1) for piece in generator.pieces(text)
+    ]
+    assert [line.split("\t")[:2] for line in lines] == numbered
+    _, _, errors = run("score-text", language_model, "--input", pairs, "--pairs", *single)
+    assert errors == ["the first text is likelier in 1 of 2 pairs"]
     strange = write("strange.txt", "the zebra saw a quagga\n")
     _, _, errors = run("score-text", language_model, "--input", strange)
     assert len(errors) == 1

@@ -32,6 +32,11 @@ def test_figures_of_labels_on_their_own():
     assert scores.macro_recall == pytest.approx(1)
     assert scores.macro_f1 == pytest.approx((1 + 2 / 3) / 2)
     assert scores.confusion is None
+    fits = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, fits)
+    assert scores.loss == pytest.approx(float(expected))
+    sure = float(torch.tensor(3.0).sigmoid())  # of four, of which three fit; the other two do not
+    assert scores.calibration_error == pytest.approx((2 * sure - 1) / 6, abs=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])

@@ -223,6 +223,14 @@ class TestResumableLoader:
         after, _ = consume(loader(num_workers=2), state, -1)
         assert before + after == whole
 
+    @pytest.mark.parametrize(
+        "settings", [{"seed": 4}, {"tokens_per_batch": 300}, {"shuffle": False}]
+    )
+    def test_goes_on_with_the_same_batches_only(self, settings):
+        _, state = consume(loader(), None, 5)
+        with pytest.raises(InputError, match="cut into other batches"):
+            consume(loader(**settings), state, 1)
+
     def test_a_position_counts_in_its_own_epoch_only(self):
         # A trainer may end an epoch early (limit_train_batches) and go on with the next one.
         _, state = consume(loader(), None, 5)

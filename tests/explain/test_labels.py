@@ -12,6 +12,8 @@ def test_every_count_is_written_where_it_belongs():
     shares = torch.as_tensor(axes.images[0].get_array())
     torch.testing.assert_close(shares, torch.tensor([[0.8, 0.2], [0.0, 1.0]]))
     assert [each.get_text() for each in axes.get_yticklabels()] == ["no", "yes"]
+    assert [each.get_text() for each in axes.get_xticklabels()] == ["no", "yes"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
 
 
 def test_a_label_that_never_occurs_can_be_drawn():

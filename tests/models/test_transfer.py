@@ -32,6 +32,8 @@ def test_the_encoder_reads_as_the_language_model_does(cell, backward):
         ({"cell": "gru", "num_layers": 2}, "cell is lstm there and gru here, num_layers is 3"),
         ({"directions": "both"}, "needs network.directions 'forward' or 'apart'"),
         ({"characters": 3}, "leave out network.characters"),
+        ({"residual": True}, "residual is False there and True here"),
+        ({"layer_norm": True}, "layer_norm is False there and True here"),
     ],
 )
 def test_what_does_not_fit_is_named(options, message):

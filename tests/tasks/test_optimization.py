@@ -66,13 +66,15 @@ def test_a_restored_optimizer_adopts_the_present_values() -> None:
         optimizer.step()
         schedule.step()
     saved = optimizer.state_dict(), schedule.state_dict()
-    for present in (before, Optimization(learning_rate=0.1, warmup_steps=4, weight_decay=0.2)):
+    changed = Optimization(learning_rate=0.1, warmup_steps=4, weight_decay=0.2, beta2=0.5)
+    for present in (before, changed):
         other, resumed = present.build([weight], total_steps=10)
         other.load_state_dict(saved[0])
         resumed.load_state_dict(saved[1])
         present.adopt(resumed)
         rate = present.learning_rate
         assert other.param_groups[0]["weight_decay"] == present.weight_decay
+        assert other.param_groups[0]["betas"] == (0.9, present.beta2)
         assert other.param_groups[0]["lr"] == rate * present.share(7, 10)
         other.step()
         resumed.step()

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from nlp_rnn import TextClassifier
 from nlp_rnn.data.batching import TokenBatches
 from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.label_metrics import label_nats, label_scores
+from nlp_rnn.modules.convolution import spellings
 from nlp_rnn.tasks.classify.cli import _NEGATION, ClassifyCLI
+from nlp_rnn.tasks.classify.task import Evaluation
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 
 
@@ -293,6 +296,24 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, fit, tmp_path, fla
 def test_every_option_runs(folder, fit, tmp_path, flags):
     cli = fit(folder, tmp_path, *flags, "--trainer.max_epochs=1")
     assert torch.isfinite(cli.trainer.callback_metrics["val_loss"])
+    vocabulary = cli.datamodule.vocabulary
+    for reader in cli.model.network.readers:
+        if reader.characters is not None:
+            pieces = vocabulary.pieces(range(vocabulary.vocab_size))
+            assert torch.equal(reader.characters.spellings, spellings(pieces))
+
+
+def test_the_table_says_whose_figures_are_whose(capsys):
+    logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+    targets = torch.tensor([0, 1, 1])
+    seen = Evaluation([0, 1, 2], logits, targets, label_scores(logits, targets))
+    baseline = SimpleNamespace(scores=lambda texts: torch.tensor([[1.0, 0.0]] * 3))
+    data = SimpleNamespace(labels=SimpleNamespace(names=["no", "yes"]), baseline=baseline)
+    cli = SimpleNamespace(datamodule=data, _texts=lambda *_: ["a", "b", "c"])
+    ClassifyCLI._print(cli, "title", "test", seen)
+    shown = capsys.readouterr().out
+    for row in (r"accuracy, %\W+66\.67\W+33\.33\W", r"│ no\W+1\W+0\W", r"│ yes\W+1\W+1\W"):
+        assert re.search(row, shown), row
 
 
 def test_several_labels_at_once(fit, tmp_path, capsys):

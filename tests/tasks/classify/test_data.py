@@ -1,9 +1,10 @@
 import csv
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from nlp_rnn.data.tokenizer import EOS
+from nlp_rnn.data.tokenizer import EOS, Tokenizer
 from nlp_rnn.tasks.classify.data import ClassificationData
 
 WORDS = ["good", "bad", "film", "actor", "nothing", "everything", "and", "boring", "lovely"]
@@ -19,9 +20,8 @@ def make(tmp_path):
             csv.writer(file).writerows([("text", "label"), *ROWS])
 
     def build(**options):
-        data = ClassificationData(
-            dataset=str(tmp_path), labels=["bad", "neutral", "good"], vocab_size=34, **options
-        )
+        usual = {"labels": ["bad", "neutral", "good"], "vocab_size": 34}
+        data = ClassificationData(dataset=str(tmp_path), **{**usual, **options})
         data.train_vocabulary()
         return data
 
@@ -64,3 +64,32 @@ def test_sampled_subwords_spell_the_same_texts_anew_in_every_epoch(make, tokeniz
         assert sorted(map(data.vocabulary.decode, spelt)) == texts
         assert spelt != [data.vocabulary.encode(data.vocabulary.decode(ids)) for ids in spelt]
     assert sorted(first) != sorted(second)
+
+
+def test_the_vocabulary_is_that_of_its_options(make):
+    texts = [text for text, _ in ROWS]
+    for tokenizer in ("unigram", "bpe"):
+        for lowercase, rule in ((False, "nmt_nfkc"), (True, "nmt_nfkc_cf")):
+            expected = Tokenizer.train(
+                texts, vocab_size=34, model_type=tokenizer, normalization=rule
+            )
+            assert make(tokenizer=tokenizer, lowercase=lowercase).vocabulary == expected
+    words = make(tokenizer="word", vocab_size=12, lowercase=True).vocabulary
+    assert words.encode("GOOD Film") == words.encode("good film")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_texts_of_each_label_are_counted(make, several):
+    data = make(label_map={"neutral": "good"}, multi_label=several)
+    assert data.class_counts().tolist() == [81, 0, 84]
+
+
+@pytest.mark.parametrize("overfits", [False, True])
+def test_overfitting_sees_the_same_batches_in_every_epoch(make, overfits):
+    data = make(batch_size=16)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, overfit_batches=2 * overfits)
+    loader, seen = data.train_dataloader(), []
+    for epoch in (0, 1):
+        loader.batch_sampler.set_epoch(epoch)
+        seen.append([batch.tokens.tolist() for _, batch in zip(range(2), loader)])
+    assert (seen[0] == seen[1]) == overfits

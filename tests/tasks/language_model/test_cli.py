@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from nlp_rnn.data.tokenizer import EOS
+from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
+from nlp_rnn.evaluation import TextSize
 from nlp_rnn.inference import TextGenerator
 from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
@@ -455,6 +457,31 @@ def test_a_whole_word_is_one_token(folder):
 
     assert "▁owl" in pieces("owl")
     assert "▁owl" not in pieces()
+
+
+def test_every_option_has_a_vocabulary_of_its_own(folder):
+    found = []
+    for options in ({}, {"tokenizer": "bpe"}, {"lowercase": True}):
+        data = LanguageModelData(dataset=str(folder), vocab_size=27, **options)
+        data.train_vocabulary()
+        found.append(data.vocabulary.to_bytes())
+    assert len(set(found)) == 3
+
+
+def test_a_text_is_measured_in_words_characters_and_bytes(tmp_path):
+    (tmp_path / "test.txt").write_text("The owl\nüber 夜\n", encoding="utf-8")
+    data = LanguageModelData(dataset=str(tmp_path))
+    data.vocabulary = WordVocabulary(["the"])
+    assert data.size("test") == TextSize(words=6, characters=15, bytes=18)
+
+
+@pytest.mark.parametrize(("unit", "rows"), [("row", 95), ("document", 98)])
+def test_the_end_of_train_is_held_out(tmp_path, unit, rows):
+    lines = ["" if n % 7 == 6 else str(n) for n in range(105)]
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
+    data = LanguageModelData(dataset=str(tmp_path / "t.txt"), unit=unit)
+    assert data.split("train")["text"][:] == lines[:rows]
+    assert data.split("validation")["text"][:] == lines[rows:]
 
 
 def test_documents_are_the_rows_between_blank_ones(tmp_path):

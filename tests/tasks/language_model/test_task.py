@@ -1,6 +1,7 @@
 """What a training step does with its window, without a trainer around it."""
 
 from itertools import pairwise, product
+from string import ascii_lowercase
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from nlp_rnn.data.streams import Window
+from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
 from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache
+from nlp_rnn.inference import TextGenerator
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.tasks.language_model import LanguageModelTask
 from nlp_rnn.tasks.optimization import Optimization
@@ -164,3 +167,18 @@ def test_a_stop_waits_for_the_end_of_an_update(build, monkeypatch, batch_idx, la
     monkeypatch.setattr(LanguageModelTask, "global_step", 0)
     build().on_train_batch_end(None, None, batch_idx)
     assert trainer.should_stop == stops
+
+
+def test_predict_reads_in_the_direction_it_learnt(build, monkeypatch):
+    vocabulary = WordVocabulary([*ascii_lowercase])
+    data = SimpleNamespace(vocabulary=vocabulary, direction="backward")
+    state = SimpleNamespace(fn="predict")
+    trainer = SimpleNamespace(state=state, precision="32-true", datamodule=data)
+    monkeypatch.setattr(LanguageModelTask, "trainer", trainer)
+    task = build()
+    forward, backward = (
+        sum(TextGenerator(task.network, vocabulary, direction=way).log_probs(["a b c"])[0])
+        for way in ("forward", "backward")
+    )
+    assert task.predict_step(["a b c"], 0) == [pytest.approx(backward)]
+    assert forward != pytest.approx(backward)

@@ -65,19 +65,26 @@ def test_a_batch_holds_its_texts(corpus: Path) -> None:
 
 
 def test_subword_sampling_spells_anew_in_every_epoch_and_repeats_itself(corpus: Path) -> None:
-    def spelt(epoch: int) -> list[list[int]]:
-        data = ready(dataset=str(corpus), subword_sampling=0.2)
+    sizes = {"vocab_size": 27, "target_vocab_size": 28}
+
+    def spelt(epoch: int) -> dict[str, dict[int, list[int]]]:
+        data = ready(dataset=str(corpus), **sizes, subword_sampling=0.2)
         loader = data.train_dataloader()
         loader.batch_sampler.set_epoch(epoch)
-        pairs = {}
+        found: dict[str, dict[int, list[int]]] = {"source": {}, "target": {}}
         for batch in loader:
-            pairs.update(zip(batch.rows, batch.source.tolist()))
-            decoded = [data.source_tokenizer.decode(ids) for ids in batch.source.tolist()]
-            assert decoded == batch.sources
-        return [[each for each in pairs[row] if each] for row in sorted(pairs)]
+            for side, tokenizer, texts in (
+                ("source", data.source_tokenizer, batch.sources),
+                ("target", data.target_tokenizer, batch.references),
+            ):
+                ids = getattr(batch, side).tolist()
+                assert [tokenizer.decode(each) for each in ids] == texts
+                found[side].update(zip(batch.rows, ([i for i in each if i] for each in ids)))
+        return found
 
-    assert spelt(0) == spelt(0)
-    assert spelt(0) != spelt(1)
+    first, second = spelt(0), spelt(1)
+    assert spelt(0) == first
+    assert all(first[side] != second[side] for side in first)
 
 
 def test_other_processes_can_prepare_the_batches(corpus: Path) -> None:
@@ -98,6 +105,32 @@ def test_separate_vocabularies(corpus: Path) -> None:
     again.load_state_dict(data.state_dict())
     assert again.source_tokenizer == data.source_tokenizer
     assert again.target_tokenizer == data.target_tokenizer
+
+
+def test_vocabularies_of_one_size_are_kept_apart(corpus: Path) -> None:
+    options = {"dataset": str(corpus), "vocab_size": 27, "target_vocab_size": 27}
+    data, bpe = ready(**options), ready(**options, tokenizer="bpe")
+    assert data.source_tokenizer != data.target_tokenizer
+    assert data.source_tokenizer != bpe.source_tokenizer
+
+
+def test_the_column_names_the_language_of_bleu() -> None:
+    assert TranslationData(target="zh").target_language == "zh"
+    assert TranslationData(target="text", target_language="ja").target_language == "ja"
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"tokens_per_batch": 90}])
+def test_a_resume_inside_an_epoch_needs_the_same_batches(
+    corpus: Path, other: dict[str, int]
+) -> None:
+    settings = {"dataset": str(corpus), "tokens_per_batch": 150}
+    trained = ready(**settings)
+    for _ in zip(range(3), trained.train_dataloader()):
+        pass
+    resumed = ready(**{**settings, **other})
+    resumed.load_state_dict(trained.state_dict())
+    with pytest.raises(InputError, match="cut into other batches"):
+        next(iter(resumed.train_dataloader()))
 
 
 def test_a_second_start_reads_the_tokenizer_from_the_cache(
