@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RINGS = [
     {"modules", "errors"},
     {"models", "decoding", "data", "metrics", "checkpoint", "cpu", "evaluation"}
-    | {"label_metrics", "baseline"},
+    | {"label_metrics", "baseline", "perplexity"},
     {"__init__", "inference", "explain", "export", "cli"},
     {"tasks", "callbacks"},
 ]

@@ -6,7 +6,7 @@ import torch
 
 from nlp_rnn.data.streams import Streams, WindowBatches, side_by_side
 from nlp_rnn.errors import InputError
-from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache, Reader, TextSize, perplexities
+from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache, Reader
 from nlp_rnn.models.language_model import LanguageModel
 
 
@@ -139,18 +139,6 @@ def test_both_together(model):
     first.restore()
     both, _ = read(model, text, dynamic=dynamic, cache=NeuralCache(size=50, flatness=1.0))
     assert both.mean() < alone.mean()
-
-
-def test_one_likelihood_in_four_units():
-    found = perplexities(100 * math.log(8), 100, TextSize(words=50, characters=300, bytes=600))
-    assert found == pytest.approx(
-        {
-            "token_perplexity": 8,
-            "word_perplexity": 64,
-            "bits_per_character": 1,
-            "bits_per_byte": 0.5,
-        }
-    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from nlp_rnn.callbacks.best_checkpoint import BestCheckpoint
 from nlp_rnn.callbacks.graceful_stop import GracefulStop
 from nlp_rnn.callbacks.last_checkpoint import LastCheckpoint
 from nlp_rnn.callbacks.patient_stopping import PatientStopping
+from nlp_rnn.callbacks.resumed_settings import ResumedSettings
 
 __all__ = [
     "AttentionMaps",
@@ -14,4 +15,5 @@ __all__ = [
     "GracefulStop",
     "LastCheckpoint",
     "PatientStopping",
+    "ResumedSettings",
 ]

@@ -21,6 +21,7 @@ from nlp_rnn.callbacks import (
     GracefulStop,
     LastCheckpoint,
     PatientStopping,
+    ResumedSettings,
 )
 from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
 from nlp_rnn.checkpoint import open_checkpoint
@@ -28,7 +29,7 @@ from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
-from nlp_rnn.tasks.saving import DurableCheckpointIO, ResumedSettings
+from nlp_rnn.tasks.saving import DurableCheckpointIO
 
 __all__ = ["TaskCLI", "has_option"]
 

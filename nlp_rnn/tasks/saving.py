@@ -1,4 +1,4 @@
-"""Files of a run: checkpoints that are whole or not there, and the settings to go on with."""
+"""Checkpoints that are whole or not there."""
 
 import io
 import os
@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["DurableCheckpointIO", "ResumedSettings"]
+__all__ = ["DurableCheckpointIO"]
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -51,30 +49,3 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 f"{path} cannot be written ({error.strerror}): an earlier one is untouched; mend "
                 "that and resume from it with --ckpt_path"
             ) from error
-
-
-class ResumedSettings(Callback):
-    """Writes the settings that a run goes on with beside those that it began with.
-
-    The log folder of a resumed run is another one than that of its checkpoints, where the next
-    resume looks. They are written once its first batch is there: a resume that is refused before
-    leaves no trace.
-
-    Args:
-        path: of the file.
-        settings: its content.
-    """
-
-    def __init__(self, path: Path, settings: str) -> None:
-        self.path = path
-        self.settings = settings
-        self._written = False
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.is_global_zero and not self._written:
-            self._written = True
-            unfinished = self.path.with_name(f".{self.path.name}.unfinished")
-            unfinished.write_text(self.settings, encoding="utf-8")
-            unfinished.replace(self.path)

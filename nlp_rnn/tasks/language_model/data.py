@@ -17,7 +17,7 @@ from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, t
 from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
 from nlp_rnn.data.words import Vocabulary, WordVocabulary, open_vocabulary
 from nlp_rnn.errors import InputError, require
-from nlp_rnn.evaluation import TextSize
+from nlp_rnn.perplexity import TextSize
 from nlp_rnn.tasks.data import TaskData
 
 __all__ = ["LanguageModelData"]

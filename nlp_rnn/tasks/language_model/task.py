@@ -12,16 +12,11 @@ from torch import Tensor
 from nlp_rnn.data.streams import Window
 from nlp_rnn.data.tokenizer import PAD
 from nlp_rnn.errors import InputError, require
-from nlp_rnn.evaluation import (
-    DynamicEvaluation,
-    NeuralCache,
-    Reader,
-    head_autocast,
-    perplexities,
-)
+from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache, Reader, head_autocast
 from nlp_rnn.inference import TextGenerator
 from nlp_rnn.models.language_model import LanguageModel
 from nlp_rnn.modules.rnn import State
+from nlp_rnn.perplexity import perplexities
 from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.language_model.data import LanguageModelData
 from nlp_rnn.tasks.optimization import Optimization

@@ -16,8 +16,8 @@ import torch
 from nlp_rnn.data.tokenizer import EOS
 from nlp_rnn.data.words import WordVocabulary
 from nlp_rnn.errors import InputError
-from nlp_rnn.evaluation import TextSize
 from nlp_rnn.inference import TextGenerator
+from nlp_rnn.perplexity import TextSize
 from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.language_model.cli import LanguageModelCLI
 from nlp_rnn.tasks.language_model.data import LanguageModelData, _units
