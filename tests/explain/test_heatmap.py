@@ -101,3 +101,4 @@ def test_a_font_installed_later_is_found(monkeypatch):
         warnings.simplefilter("error")
         label = attention_figure(alignment(["∫"], ["∫"])).axes[0].get_xticklabels()[0]
     assert label.get_fontfamily() == ["DejaVu Sans Display"]
+    manager.addfont(serif.fname)  # it forgets what it has not found on the empty list
