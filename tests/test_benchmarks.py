@@ -1,7 +1,9 @@
 """The benchmarks still run and count right; what they time is nobody's business here."""
 
+import logging
 import mmap
 import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +50,15 @@ def corpus() -> Corpus:
 @pytest.fixture(autouse=True)
 def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "SIZES", (8,))
+
+
+@pytest.fixture(autouse=True)
+def _as_loud_as_before() -> Iterator[None]:
+    """A benchmark makes Lightning quiet, which is for its own process alone."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def batches(corpus: Corpus, number: int) -> list[Batch]:
