@@ -60,9 +60,9 @@ class GracefulStop(Checkpoint):
                 self._stop(trainer, path)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # At the end of an epoch it is too early: best.ckpt is kept only then.
         if trainer.state.fn != "fit":
             return
+        # At the end of an epoch it is too early: best.ckpt is kept only then.
         within_epoch = not (trainer.sanity_checking or _epoch_ends(trainer))
         if within_epoch and self._is_asked(trainer) and not trainer.should_stop:
             self._stop(trainer, save_last(trainer))

@@ -192,12 +192,6 @@ class LanguageModelData(TaskData):
 
     def _train(self, train: datasets.Dataset) -> bytes:
         texts = _units(train["text"][:], self.unit)
-        capitals = [word for word in self.whole_words if word != word.lower()]
-        if self.lowercase and capitals:
-            raise InputError(
-                f"whole_words {', '.join(capitals)}: under lowercase they are never met; give them "
-                "in lower case"
-            )
         if self.tokenizer == "word":
             if self.byte_fallback or self.whole_words:
                 raise InputError(
@@ -207,6 +201,12 @@ class LanguageModelData(TaskData):
             return WordVocabulary.train(
                 texts, vocab_size=self.vocab_size, lowercase=self.lowercase
             ).to_bytes()
+        capitals = [word for word in self.whole_words if word != word.lower()]
+        if self.lowercase and capitals:
+            raise InputError(
+                f"whole_words {', '.join(capitals)}: under lowercase they are never met; give them "
+                "in lower case"
+            )
         return Tokenizer.train(
             texts,
             vocab_size=self.vocab_size,
