@@ -101,7 +101,13 @@ def test_an_archive_is_to_be_unpacked(tmp_path):
         load_vectors(path, ["the"])
 
 
-@pytest.mark.parametrize("data", [gzip.compress(GLOVE.encode() * 99)[:-20], b"not compressed"])
+# The ids are named: gzip writes the time into its header, and pytest-xdist wants the same names
+# from each of its processes.
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(GLOVE.encode() * 99)[:-20], b"not compressed"],
+    ids=["cut short", "not compressed"],
+)
 def test_a_damaged_gz_file(tmp_path, data):
     path = tmp_path / "vectors.gz"
     path.write_bytes(data)
