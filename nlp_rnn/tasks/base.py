@@ -68,6 +68,8 @@ class Task(LightningModule):
         if precision.startswith("bf16") and isinstance(self.trainer.accelerator, CPUAccelerator):
             setting = f"--trainer.precision {precision}"
             check_bf16_cells(self.network, setting, "--trainer.precision 32-true")
+        if stage == "fit" and self.optimization.algorithm == "muon":
+            warn_of_slow_bf16(self.trainer, "--model.optimization.algorithm muon", "adamw")
 
     @property
     def serving_precision(self) -> Precision:
@@ -114,6 +116,13 @@ class Task(LightningModule):
         optimizer, schedule = self.optimization.build(
             groups,
             total_steps=total if total >= 0 else math.inf,  # -1: streamed, and no max_steps
+            matrices=[
+                weight
+                for layer in self.network.modules()
+                if isinstance(layer, nn.RNNBase)
+                for weight in layer.parameters()
+                if weight.ndim == 2
+            ],
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -1,7 +1,7 @@
 """The optimizer and its learning-rate schedule, as one plain value."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,17 +10,19 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from nlp_rnn.errors import InputError, require
+from nlp_rnn.tasks.muon import MuonAdamW
 
 __all__ = ["Optimization"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization:
-    """AdamW or plain SGD, with warm-up and decay.
+    """AdamW, Muon or plain SGD, with warm-up and decay.
 
     Args:
-        algorithm: ``adamw`` (Loshchilov & Hutter 2019), or ``sgd`` without momentum, the classic
-            of language models, which takes rates of 1 to 30.
+        algorithm: ``adamw`` (Loshchilov & Hutter 2019), ``muon`` for the matrices of recurrent
+            layers and AdamW for the rest, see `MuonAdamW`, or ``sgd`` without momentum, the
+            classic of language models, which takes rates of 1 to 30.
         learning_rate: the peak, reached after the warm-up.
         warmup_steps: updates over which the rate rises linearly.
         decay: after it the rate falls to ``final_share`` of the peak along a ``cosine``
@@ -35,7 +37,7 @@ class Optimization:
         InputError: a value out of range.
     """
 
-    algorithm: Literal["adamw", "sgd"] = "adamw"
+    algorithm: Literal["adamw", "muon", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     warmup_steps: int = 400
     decay: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
@@ -52,7 +54,11 @@ class Optimization:
         require(self.weight_decay >= 0, f"weight_decay {self.weight_decay}", "0 or more")
 
     def build(
-        self, parameters: Iterable[nn.Parameter] | list[dict[str, Any]], *, total_steps: float
+        self,
+        parameters: Iterable[nn.Parameter] | list[dict[str, Any]],
+        *,
+        total_steps: float,
+        matrices: Collection[nn.Parameter] = (),
     ) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """The optimizer and a schedule to be stepped once an update.
 
@@ -60,6 +66,7 @@ class Optimization:
             parameters: what to train, or groups of it, whose rate is multiplied by their
                 ``scale`` if they have one.
             total_steps: updates in all, where the cosine ends; may be infinite for the others.
+            matrices: those of the parameters that Muon takes.
 
         Raises:
             InputError: a cosine without an end.
@@ -69,12 +76,13 @@ class Optimization:
                 "a cosine decay ends with the last update, which is not known here: give "
                 "--trainer.max_steps, or --model.optimization.decay inverse_sqrt or constant"
             )
-        rate, decay = self.learning_rate, self.weight_decay
+        rate, decay, betas = self.learning_rate, self.weight_decay, (0.9, self.beta2)
         optimizer: torch.optim.Optimizer
         if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
             optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, fused=True)
+        elif self.algorithm == "muon":
+            optimizer = MuonAdamW(parameters, matrices, lr=rate, betas=betas, weight_decay=decay)
         else:
-            betas = (0.9, self.beta2)
             optimizer = torch.optim.AdamW(
                 parameters, lr=rate, betas=betas, eps=1e-9, weight_decay=decay, fused=True
             )
@@ -97,11 +105,11 @@ class Optimization:
             if not schedule.optimizer.defaults.keys() <= group.keys():
                 raise InputError(
                     f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
-                    "the other: leave it out, or start afresh without --ckpt_path"
+                    "another: leave it out, or start afresh without --ckpt_path"
                 )
             group["initial_lr"] = rate
             group["lr"] = rate * share(schedule.last_epoch)
-            if self.algorithm == "adamw":
+            if self.algorithm != "sgd":
                 group["betas"] = (0.9, self.beta2)
             group["weight_decay"] = self.weight_decay
 

@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim import AdamW, Muon
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.optimization import Optimization
@@ -90,8 +91,10 @@ def test_sgd_steps_along_the_gradient() -> None:
     assert weight.item() == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize(("before", "present"), [("adamw", "sgd"), ("sgd", "adamw")])
-def test_a_checkpoint_of_the_other_algorithm_is_refused(before: str, present: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "present"), [*itertools.permutations(("adamw", "muon", "sgd"), 2)]
+)
+def test_a_checkpoint_of_another_algorithm_is_refused(before: str, present: str) -> None:
     weight = nn.Parameter(torch.zeros(1))
     saved = Optimization(algorithm=before).build([weight], total_steps=10)[0].state_dict()
     options = Optimization(algorithm=present)
@@ -99,3 +102,55 @@ def test_a_checkpoint_of_the_other_algorithm_is_refused(before: str, present: st
     optimizer.load_state_dict(saved)
     with pytest.raises(InputError, match=f"algorithm {present} cannot go on"):
         options.adopt(schedule)
+
+
+def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(6, 4), torch.randn(4, 4), torch.randn(9, 4), torch.randn(4)]
+    own, apart = ([nn.Parameter(each.clone()) for each in start] for _ in range(2))
+    options = Optimization(
+        algorithm="muon", learning_rate=0.1, warmup_steps=3, weight_decay=0.3, decay="constant"
+    )
+    groups = [{"params": [own[0], own[2]], "scale": 0.5}, {"params": [own[1], own[3]]}]
+    optimizer, schedule = options.build(groups, total_steps=10, matrices=own[:2])
+    muon = Muon(
+        [{"params": [apart[0]]}, {"params": [apart[1]]}],
+        weight_decay=0.3,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = AdamW(
+        [{"params": [apart[2]]}, {"params": [apart[3]]}],
+        betas=(0.9, 0.98),
+        eps=1e-9,
+        weight_decay=0.3,
+    )
+    for update in range(5):
+        for one, other in zip(own, apart):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        for part in (muon, adamw):
+            for group, scale in zip(part.param_groups, (0.5, 1.0)):
+                group["lr"] = 0.1 * scale * min(1.0, (update + 1) / 3)
+            part.step()
+        if update == 2:  # go on with another one, from its checkpoint
+            saved = optimizer.state_dict(), schedule.state_dict()
+            optimizer, schedule = options.build(groups, total_steps=10, matrices=own[:2])
+            optimizer.load_state_dict(saved[0])
+            schedule.load_state_dict(saved[1])
+        optimizer.step()
+        schedule.step()
+        for one, other in zip(own, apart):
+            torch.testing.assert_close(one, other)
+
+
+def test_muon_calls_its_closure_with_gradients() -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer, _ = Optimization(algorithm="muon").build([weight], total_steps=9, matrices=[weight])
+
+    def closure() -> float:
+        loss = weight.square().sum()
+        loss.backward()
+        return loss.item()
+
+    assert optimizer.step(closure) == 4.0
+    assert (weight < 1).all()

@@ -152,6 +152,7 @@ NT_ASGD = [
         (20, ["--trainer.val_check_interval=0.5"]),
         (33, ["--trainer.max_steps=60"]),
         (30, NT_ASGD),
+        (12, ["--model.optimization.algorithm=muon"]),
         (4, ["--trainer.accumulate_grad_batches=3"]),
         (EPOCH - 1, ["--trainer.max_steps=90"]),
     ],
@@ -335,7 +336,7 @@ def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypa
     run = tmp_path / "language_model/version_0"
     monkeypatch.chdir(run / "checkpoints")  # the settings are found from there, too
     resume = ["fit", "--ckpt_path=last.ckpt", "--trainer.max_epochs=2"]
-    with pytest.raises(InputError, match="cannot go on with a checkpoint of the other"):
+    with pytest.raises(InputError, match="cannot go on with a checkpoint of another"):
         LanguageModelCLI([*resume, "--model.optimization.algorithm=sgd"])
     LanguageModelCLI(resume)
     assert "dirpath: null" in (run / "resumed.yaml").read_text()
