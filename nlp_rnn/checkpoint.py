@@ -35,8 +35,8 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
         task: the kind that is wanted, e.g. ``translate``.
 
     Raises:
-        InputError: no such file, not a checkpoint of ours, damaged, of another task, or written
-            by a newer version.
+        InputError: no such file, not a checkpoint of ours, damaged, of another task, written by
+            a newer version, or with weights that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,6 +72,9 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
         raise InputError(
             f"{path} is a checkpoint of the task '{about['task']}', but '{task}' is wanted"
         )
+    for name, weight in checkpoint.get("state_dict", {}).items():
+        if not torch.isfinite(weight).all():
+            raise InputError(f"{path}: {name} has values that are no numbers; use an earlier one")
     return checkpoint
 
 

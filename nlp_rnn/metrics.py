@@ -15,6 +15,8 @@ _TOKENIZERS = {
     **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue"), "zh"),
     **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
     **dict.fromkeys(("ko", "kor"), "ko-mecab"),
+    # Written without spaces between words, for which sacreBLEU has no tokenizer of their own.
+    **dict.fromkeys(("th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bur"), "char"),
 }
 
 
@@ -53,7 +55,10 @@ class Comparison(NamedTuple):
 
 
 def bleu_tokenizer(language: str) -> str:
-    """What sacreBLEU calls a language's tokenizer: ``zh``, ``ja-mecab``, ``ko-mecab``, else 13a."""
+    """What sacreBLEU calls a language's tokenizer.
+
+    ``zh``, ``ja-mecab``, ``ko-mecab``, ``char`` for Thai, Lao, Khmer and Burmese, else ``13a``.
+    """
     base = language.replace("-", "_").split("_")[0].lower()
     return _TOKENIZERS.get(base, "13a")
 

@@ -91,3 +91,11 @@ def test_what_it_could_not_be_read_with_again_is_refused():
     for value in (Path("data"), np.float64(0.3), np.int64(3), [*np.unique(["good", "bad"])]):
         with pytest.raises(InputError, match=r"^dropout is .* checkpoints do not hold: give plain"):
             check_plain({"vocab_size": 9, "dropout": value})
+
+
+def test_weights_that_are_no_numbers_are_refused(make_network, save_checkpoint, tmp_path):
+    network = make_network()
+    with torch.no_grad():
+        network.decoder.projection.bias[3] = float("nan")
+    path = save_checkpoint(tmp_path / "nan.ckpt", network)
+    assert "network.decoder.projection.bias has values that are no numbers" in refusal(path)

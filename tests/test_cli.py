@@ -108,6 +108,8 @@ def test_files_in_and_a_file_out(checkpoint, translator, write, run, tmp_path):
     result = run("translate", checkpoint, "--input", first, second, "--output", output)
     assert result == (0, [], [])
     assert output.read_text().split("\n") == [*translator(["red dog", "car", "", "cat"]), ""]
+    twice = run("translate", checkpoint, "--input", first, "--input", second)
+    assert twice == (0, translator(["red dog", "car", "", "cat"]), [])
     code, _, errors = run("translate", checkpoint, "--input", first, "--output", output)
     assert (code, errors) == (2, [f"error: {output} exists: name a new one with --output"])
 
@@ -341,6 +343,13 @@ def test_score_prints_a_log_probability_per_pair(checkpoint, translator, write, 
     ]
 
 
+def test_score_says_how_much_it_does_not_know(checkpoint, write, run):
+    source, target = write("a.en", "red dog\n"), write("a.de", "RED Ω\n")
+    code, lines, errors = run("score", checkpoint, "--source", source, "--target", target)
+    assert (code, len(lines), len(errors)) == (0, 1, 1)
+    assert errors[0].startswith("warning: 1 of ")
+
+
 def test_bleu_shows_four_scores_with_signatures(write, run):
     same = write("[red].hyp", "the cat sat on the mat\na dog runs in the park\n")
     code, lines, errors = run("bleu", same, same)
@@ -516,6 +525,10 @@ def test_generate_continues_prompts(language_model, run):
 def test_a_prompt_may_stand_behind_the_options(language_model, run):
     expected = run("generate", language_model, "the cat", "a", "--max-tokens", 5)
     assert run("generate", language_model, "--max-tokens", 5, "the cat", "a") == expected
+    assert run("generate", language_model, "--max-tokens", 5, "--", "the cat", "a") == expected
+    dash = run("generate", language_model, "- a cat", "--max-tokens", 5)
+    assert run("generate", language_model, "--max-tokens", 5, "- a cat") == dash
+    assert run("generate", language_model, "--max-tokens", 5, "--", "- a cat") == dash
     with pytest.raises(SystemExit) as stopped:
         run("generate", language_model, "--max-tokens", 5, "the cat", "--warmth", 2)
     assert stopped.value.code == 2
@@ -626,6 +639,9 @@ def test_mistakes_with_a_language_model_end_in_one_line_and_code_2(
         (["generate", language_model, "--top-p", 2], "top_p=2.0 is out of range"),
         (["generate", language_model, "--beam-size", 2], "--beam-size does not belong here"),
         (["generate", language_model, "--beam", "--top-k", 2], "--top-k does not belong here"),
+        (["generate", language_model, "--num-samples", 10**20], f"num_samples={10**20} is out of"),
+        (["generate", language_model, "--beam", "--beam-size", 10**20], f"beam_size={10**20} is"),
+        (["generate", language_model, "--device", "meta"], "device 'meta' cannot be used here"),
         (["score-text", language_model, "--input", nothing], "there is no text"),
         (["score-text", language_model, "--input", text, "--pairs"], "line 1 has 0 tabs"),
     ]:
@@ -735,6 +751,7 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
         ("a.txt", "x\n", ["--column=review"], "is no table"),
         ("a.csv", b"review\n\xff\n", ["--column=review"], "not UTF-8"),
         ("a.txt", "", [], "there is no text"),
+        ("a.jsonl", f'{{"review": "x", "n": {"1" * 5000}}}', ["--column=review"], "no JSON object"),
     ],
 )
 def test_classify_refuses_in_one_line(

@@ -561,7 +561,7 @@ def test_stream_is_lazy_and_leaves_the_consumer_alone():
 def test_what_must_end_ends_and_costs_nothing(search):
     step = Recurrent(4, end=-30.0)
     state, memory = inputs_of(step, 2)
-    over = lambda history: torch.full(history.shape[:2], history.size(-1) == 3)  # noqa: E731
+    over = lambda history, _: torch.full(history.shape[:2], history.size(-1) == 3)  # noqa: E731
     found = search(step, state, memory, max_length=9, must_end=over)
     for row, hyps in enumerate(found):
         for hyp in hyps:
@@ -615,3 +615,26 @@ def test_options_out_of_range_are_refused_in_one_line(search, options, message):
 def test_draws_out_of_range_are_refused(options, message):
     with pytest.raises(InputError, match=f"^{message}"):
         Draw(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 1e39}, {"temperature": 1e-50}, {"top_p": 1e-46}, {"typical_p": 1e-46}],
+)
+def test_draws_at_the_edge_of_float32_are_draws(options):
+    log_probs = torch.randn(1, 64, 7).log_softmax(-1)
+    log_probs[..., 2] = -math.inf
+    drawn = Draw(**options)(log_probs)
+    assert (drawn != 2).all()
+    if "top_p" in options or options.get("temperature") == 1e-50:
+        assert torch.equal(drawn, log_probs.argmax(-1))
+
+
+def test_a_beam_without_any_sequence_left_ends():
+    def step(tokens, state, memory):
+        assert state[0].max() < 50, "it goes on for ever"
+        return torch.zeros(*tokens.shape, 6), (state[0] + 1,)
+
+    options = {"beam_size": 20, "length_penalty": 10.0, "no_repeat_ngram_size": 1}
+    (found,) = beam_search(step, (torch.zeros(1, 1),), max_length=50_000, **options)
+    assert len(found) == 1

@@ -63,6 +63,8 @@ def test_a_sentence_without_spaces_is_more_than_one_edit():
         ("cmn", "zh"),
         ("jpn_Jpan", "ja-mecab"),
         ("kor_Hang", "ko-mecab"),
+        ("th", "char"),
+        ("my_MM", "char"),
         ("target", "13a"),
     ],
 )

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -49,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+_OPTION = re.compile(r"--?\w")
+
+
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="nlp-rnn",
@@ -59,8 +63,10 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     for command in (translate, score, bleu, align, generate, score_text, classify):
         command.add_command(commands)
     args, rest = parser.parse_known_args(argv)
-    if "prompt" in args and not any(each.startswith("-") for each in rest):
-        args.prompt += rest  # behind an option, where argparse takes no more of a list
+    options = rest[: rest.index("--")] if "--" in rest else rest  # behind it nothing is one
+    if "prompt" in args and not any(_OPTION.match(each) for each in options):
+        # Behind an option, where argparse takes no more of a list.
+        args.prompt += [*options, *rest[len(options) + 1 :]]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return args

@@ -106,7 +106,7 @@ def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: no JSON object") from error
         if not isinstance(row, dict) or name not in row:
             raise InputError(f"{path}, line {number}: no {name!r}; it has {_names(row)}")

@@ -98,7 +98,7 @@ def _prepare(args: argparse.Namespace) -> None:
             "--precision fp32\n"
         )
     if args.threads:
-        torch.set_num_threads(args.threads)
+        torch.set_num_threads(min(args.threads, 1024))  # which no machine gains from
     tune_cpu()
 
 
@@ -107,6 +107,8 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    if value >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is more than two billion")
     return value
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp_rnn.cli.common import (
+    UnknownTokens,
     add_model_options,
     open_translator,
     positive,
@@ -37,8 +38,14 @@ def add_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from nlp_rnn.data.tokenizer import UNK
+
     sources, targets = read_together(args.source, args.target)
     translator = open_translator(args)
     with warnings_of_lines(0):
         scores = translator.score(sources, targets, batch_size=args.batch_size)
     sys.stdout.writelines(f"{score:.4f}\n" for score in scores)
+    unknown = UnknownTokens()
+    unknown.add(translator.source_tokenizer.encode_batch(sources), UNK)
+    unknown.add(translator.target_tokenizer.encode_batch(targets), UNK)
+    unknown.warn("their characters were not in the texts that it was trained on")

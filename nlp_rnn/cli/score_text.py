@@ -36,7 +36,13 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("checkpoint", type=Path, metavar="CKPT")
     parser.add_argument(
-        "--input", nargs="+", type=Path, metavar="FILE", default=[], help="default: standard input"
+        "--input",
+        action="extend",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        default=[],
+        help="default: standard input",
     )
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(

@@ -63,6 +63,7 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument(
         "--input",
+        action="extend",
         nargs="+",
         type=Path,
         metavar="FILE",
@@ -169,13 +170,13 @@ def _aligned(
     sources: list[str],
     found: "list[list[Translation]]",
     args: argparse.Namespace,
-) -> dict[tuple[str, str], str]:
+) -> "dict[tuple[str, Translation], str]":
     """For sources and translations, ``i-j`` for every target piece j.
 
     The source piece that it attends to most is i; those at the end mark are left out.
     """
     pairs = dict.fromkeys(
-        (source, each.text)
+        (source, each)
         for source, translations in zip(sources, found)
         for each in translations
         if source.strip()
@@ -194,7 +195,7 @@ def _aligned(
 
 
 def _show(
-    alignments: dict[tuple[str, str], str],
+    alignments: "dict[tuple[str, Translation], str]",
     index: int,
     source: str,
     translations: "list[Translation]",
@@ -206,5 +207,5 @@ def _show(
         if args.scores or args.nbest > 1:
             fields.append(f"{each.score:.4f}")
         if args.alignments:
-            fields.append(alignments.get((source, each.text), ""))
+            fields.append(alignments.get((source, each), ""))
         yield " ||| ".join([str(index), *fields]) if args.nbest > 1 else "\t".join(fields)

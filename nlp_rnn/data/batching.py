@@ -87,7 +87,8 @@ class EpochBatches(Sampler[list[Any]]):
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.epoch = self.start = 0
-        self.sampler = self  # Lightning calls set_epoch on the sampler of a batch sampler
+        # Lightning calls set_epoch on the sampler of a batch sampler.
+        self.sampler: EpochBatches | None = self
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next iteration."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,12 +15,15 @@ __all__ = ["parallel_files", "parallel_rows"]
 _VALIDATION = ("val", "valid", "dev")
 
 
-def parallel_files(path: Path, names: list[str]) -> dict[str, list[Path]]:
+def parallel_files(
+    path: Path, names: list[str], splits: Collection[str] | None = None
+) -> dict[str, list[Path]]:
     """The files of every split: `<split>.<name>` in a folder, else `<path>.<name>` as `train`.
 
     Args:
         path: A folder, or what the names of the files have in common.
         names: Endings of the files, such as `en` and `de`.
+        splits: Those that are wanted; others may lack files, and are left out then.
 
     Returns:
         The files of each split in the order of `names`, `val`, `valid` and `dev` being called
@@ -34,9 +37,14 @@ def parallel_files(path: Path, names: list[str]) -> dict[str, list[Path]]:
         stems = {str(file).removesuffix(f".{name}") for name, file in files}
     else:
         stems = {str(path)} if any(Path(f"{path}.{name}").is_file() for name in names) else set()
-    splits: dict[str, list[Path]] = {}
+    found: dict[str, list[Path]] = {}
     for stem in sorted(stems):
         paths = [Path(f"{stem}.{name}") for name in names]
+        split = Path(stem).name if path.is_dir() else "train"
+        split = "validation" if split in _VALIDATION else split
+        whole = all(file.is_file() for file in paths)
+        if not whole and splits is not None and split not in splits:
+            continue
         for file in paths:
             if not file.is_file():
                 there = sorted(
@@ -46,12 +54,10 @@ def parallel_files(path: Path, names: list[str]) -> dict[str, list[Path]]:
                     f"{file} is missing; parallel text has a file for each column, and here are "
                     f"{', '.join(there)}"
                 )
-        split = Path(stem).name if path.is_dir() else "train"
-        split = "validation" if split in _VALIDATION else split
-        if split in splits:
-            raise InputError(f"{splits[split][0]} and {paths[0]} are both the {split} split")
-        splits[split] = paths
-    return splits
+        if split in found:
+            raise InputError(f"{found[split][0]} and {paths[0]} are both the {split} split")
+        found[split] = paths
+    return found
 
 
 def parallel_rows(paths: dict[str, Path]) -> Iterator[dict[str, str]]:

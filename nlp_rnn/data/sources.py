@@ -16,6 +16,7 @@ import datasets
 import pyarrow.compute
 from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, Value
 
+from nlp_rnn.data.cache import code_version
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.data.opinions import opinions
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
@@ -54,7 +55,8 @@ def load_splits(
             for one column also a text file, or a folder of them, `<split>.txt`, which has
             `train.txt`, or that of a wanted split, or no tables;
             a prefix of parallel text files `<prefix>.<column>`, likewise;
-            a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`.
+            a Hub id, with its configuration if it has several: `wmt/wmt14:de-en`; csv there is
+            read by pandas' own rules, for which `NA` is a missing cell and `01` the number 1.
             Lines of parallel text end with `\n` or `\r\n` only; the splits `val`, `valid` and
             `dev` are called `validation`.
         columns: New name to name in the data, such as {"source": "en", "target": "de"}; a name
@@ -77,7 +79,7 @@ def load_splits(
     if dataset in built_in:
         found = built_in[dataset](columns)
         return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
-    files = parallel_files(path, wanted)
+    files = parallel_files(path, wanted, splits)
     if len(wanted) == 1 and path.suffix == ".txt" and path.is_file():
         files = {"train": [path]}
     elif len(wanted) == 1 and not files:
@@ -101,7 +103,7 @@ def load_splits(
         )
         chosen = [data for name, data in picked.items() if splits is None or name in splits]
         if not streaming and path.exists() and any(map(_has_empty_texts, chosen)):
-            place = short_row(find_tables(path))
+            place = short_row(find_tables(path), wanted)
             if place:
                 raise InputError(f"{place}: the row has fewer cells than the header")
         return picked
@@ -149,7 +151,9 @@ def _read(paths: dict[str, Path]) -> Dataset:
     if next(parallel_rows(paths), None) is None:
         raise InputError(f"{', '.join(map(str, paths.values()))}: empty, text is wanted")
     # As text: `datasets` takes a list for shards, and reads everything once for each.
-    stamps = str([(file.stat().st_size, file.stat().st_mtime_ns) for file in paths.values()])
+    stamps = code_version() + str(
+        [(file.stat().st_size, file.stat().st_mtime_ns) for file in paths.values()]
+    )
     try:
         return Dataset.from_generator(
             _stamped_rows,
@@ -165,7 +169,8 @@ def _read(paths: dict[str, Path]) -> Dataset:
 def _stamped_rows(paths: dict[str, Path], of: str) -> Iterator[dict[str, str]]:
     """Rows of files.
 
-    Their sizes and times are in the key of `datasets`' cache: an edited file is read again.
+    Their sizes and times, and the version of this code, are in the key of `datasets`' cache: an
+    edited file is read again.
     """
     del of
     yield from parallel_rows(paths)
@@ -236,7 +241,7 @@ def _check(file: Path) -> None:
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -282,7 +287,7 @@ def _pick(data: Any, columns: dict[str, str], where: str) -> Any:
         with_indices=True,
         remove_columns=list(first),
         features=Features(dict.fromkeys(columns, Value("string"))),
-        fn_kwargs={"columns": columns, "labels": labels, "where": where},
+        fn_kwargs={"columns": columns, "labels": labels, "where": where, "code": code_version()},
     )
 
 
@@ -297,6 +302,7 @@ def _texts(
     columns: dict[str, str],
     labels: dict[str, list[str]],
     where: str,
+    code: str,  # noqa: ARG001 - for the key of the cache of `datasets`
 ) -> dict[str, list[str]]:
     """The wanted columns of a batch of rows."""
     picked = {}

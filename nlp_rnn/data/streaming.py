@@ -117,7 +117,9 @@ class StreamedBatches(EpochBatches):
 
     @property
     def cut(self) -> str:
-        return fingerprint(self.seed, self.buffer_size, self.max_length, self.tokens_per_batch)
+        limits = (self.buffer_size, self.max_length, self.tokens_per_batch)
+        # Where the last batch of a buffer is too short for all ranks, it joins the one before.
+        return fingerprint(self.seed, *limits, self.world_size)
 
     def _buffers(self) -> Iterator[list[Row]]:
         """The pairs of fitting length in lists; none has fewer rows than there are ranks."""
@@ -168,7 +170,11 @@ class StreamLoader(ResumableLoader):
         batches: Read in this process; the workers make rows to batches.
         collate_fn: Rows to a batch.
         num_workers: Processes that do so; 0 does it in this one.
-        ahead: Batches that are taken before they are trained on.
+        ahead: Batches that are taken before they are trained on: 1, or 0 where Lightning was told
+            how many batches an epoch has. With fewer, it would leave the epoch without validation.
+
+    Raises:
+        InputError: while reading: the epoch has fewer batches than Lightning was told.
     """
 
     def __init__(
@@ -193,6 +199,11 @@ class StreamLoader(ResumableLoader):
         except InputError:  # while one was read ahead, the one before waits to be trained on
             self._position -= self.ahead
             raise
+        if not self.ahead:
+            raise InputError(
+                f"an epoch of the stream has only {self._position} batches: give a lower "
+                "--trainer.limit_train_batches, or none"
+            )
         self._epoch, self._position = self._epoch + 1, 0
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from sentencepiece import SentencePieceProcessor
 
-from nlp_rnn.errors import require
+from nlp_rnn.errors import InputError, require
 
 __all__ = ["SubwordSampler", "check_sampling"]
 
@@ -33,10 +33,15 @@ def check_sampling(alpha: float, model_type: str) -> None:
     """Refuse what no sampler takes; 0 is off.
 
     Raises:
-        InputError: a rate of BPE-dropout that is none, or an exponent below 0.
+        InputError: a rate of BPE-dropout that is none, an exponent below 0, or characters.
     """
     most, wanted = (1.0, "0 (off) to 1") if model_type == "bpe" else (math.inf, "0 (off) or more")
     require(0 <= alpha <= most, f"subword_sampling {alpha}", wanted)
+    if alpha and model_type == "char":
+        raise InputError(
+            f"subword_sampling {alpha}: characters spell a text in one way; leave it out, or give "
+            "tokenizer unigram or bpe"
+        )
 
 
 class _Arcs(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = ["TOO_WIDE", "find_tables", "reading_options", "short_row"]
 TOO_WIDE = "Length of header or names does not match"
 """How pandas' warning of a row with too many cells begins, some of which it drops."""
 
+_TABLES = {".csv", ".tsv"}
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
 
 
@@ -25,10 +27,15 @@ def find_tables(path: Path) -> list[Path]:
         InputError: one is compressed, which is read by other rules than its name says.
     """
     if path.is_file():
-        return [path] if path.suffix in (".csv", ".tsv") else []
+        return [path] if path.suffix in _TABLES else []
     for file in path.rglob("*.[ct]sv.*"):
         if file.suffix in _PACKED:
             raise InputError(f"{file} is compressed: unpack it, or leave it out of the folder")
+    for file in path.rglob("*.zip"):
+        if zipfile.is_zipfile(file) and _TABLES & {
+            Path(name).suffix for name in zipfile.ZipFile(file).namelist()
+        }:
+            raise InputError(f"{file} has tables in it: unpack it, or leave it out of the folder")
     return [*path.rglob("*.[ct]sv")]
 
 
@@ -50,8 +57,12 @@ def reading_options(tables: Sequence[Path]) -> dict[str, Any]:
     return {**options, "converters": dict.fromkeys(sorted(names), str)} if names else options
 
 
-def short_row(tables: Sequence[Path]) -> str:
-    """File and line of the first row with fewer cells than its header, which pandas fills up.
+def short_row(tables: Sequence[Path], wanted: Collection[str]) -> str:
+    """File and line of the first row that ends before a wanted cell, which pandas fills up.
+
+    Args:
+        tables: csv and tsv files.
+        wanted: names of columns.
 
     Returns:
         "", if there is none.
@@ -59,14 +70,16 @@ def short_row(tables: Sequence[Path]) -> str:
     for file in tables:
         rows = _rows(file)
         _, header = next(rows, (0, []))
+        least = max((number for number, name in enumerate(header, 1) if name in wanted), default=0)
         for line, row in rows:
-            if len(row) < len(header):
+            if len(row) < least:
                 return f"{file}, line {line}"
     return ""
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, the header first, each with the line it ends in."""
+    csv.field_size_limit(2**31 - 1)  # a cell may be a book
     with (
         file.open(encoding="utf-8-sig", errors="replace", newline="") as opened,
         suppress(csv.Error),

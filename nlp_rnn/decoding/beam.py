@@ -41,7 +41,7 @@ def beam_search(
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float = 1.0,
-    must_end: Callable[[Tensor], Tensor] | None = None,
+    must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> list[list[Hypothesis]]:
     """Search for the sequences of the highest score, K beginnings at a time.
 
@@ -67,7 +67,8 @@ def beam_search(
         no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
         repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
             2019); 1 turns it off.
-        must_end: says which hypotheses (N, K) are over, of their tokens (N, K, T) so far.
+        must_end: says which hypotheses (M, K) are over, of their tokens (M, K, T) so far and the
+            numbers (M,) of their sentences.
 
     Returns:
         N lists of `nbest` hypotheses, best first; fewer where no more sequences exist.
@@ -102,7 +103,7 @@ def beam_search(
             logits, *parts = spread((logits, *state), beam_size)
             state = tuple(parts)
         vocab_size = logits.size(-1)
-        extended = constraints.log_probs(logits, history).add_(log_probs[..., None])
+        extended = constraints.log_probs(logits, history, sentences).add_(log_probs[..., None])
         best, index = extended.flatten(1).topk(2 * beam_size)  # (M, 2K)
         beam, tokens = index // vocab_size, index % vocab_size
         ends = (tokens == EOS) | (t >= limit)[:, None]
@@ -130,7 +131,8 @@ def beam_search(
         beam, tokens = beam.gather(1, slots), tokens.gather(1, slots)
         prefix = history.gather(1, beam[..., None].expand(-1, -1, t - 1))
         history = torch.cat([prefix, tokens[..., None]], -1)
-        done = (ended >= beam_size) | (log_probs[:, 0] / ceiling <= top[:, -1])
+        best_left = log_probs[:, 0]
+        done = (best_left == -math.inf) | (best_left / ceiling <= top[:, -1]) | (ended >= beam_size)
         log_probs = log_probs.masked_fill(done[:, None], -math.inf)
 
         # The state follows its beam; done sentences leave.

@@ -30,7 +30,8 @@ class Constraints:
         min_length: (N,) tokens before EOS.
         no_repeat_ngram_size: no n-gram of this size comes twice; 0 turns it off.
         repetition_penalty: see `penalize_repetition`; 1 turns it off.
-        must_end: says which hypotheses (N, K) are over, of tokens (N, K, T); None is off.
+        must_end: says which hypotheses (N, K) are over, of tokens (N, K, T) and the numbers of
+            their sentences (N,); None is off.
 
     Raises:
         InputError: an option is out of range.
@@ -39,7 +40,7 @@ class Constraints:
     min_length: Tensor
     no_repeat_ngram_size: int
     repetition_penalty: float
-    must_end: Callable[[Tensor], Tensor] | None = None
+    must_end: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         size, penalty = self.no_repeat_ngram_size, self.repetition_penalty
@@ -50,7 +51,7 @@ class Constraints:
             "0.01 to 100 (1 turns it off, 1.2 is usual)",
         )
 
-    def log_probs(self, logits: Tensor, history: Tensor) -> Tensor:
+    def log_probs(self, logits: Tensor, history: Tensor, sentences: Tensor) -> Tensor:
         """Log-probabilities (N, K, V) in float32, -inf for what must not come next.
 
         Bans fall after the softmax, so that what is allowed keeps the model's own probability.
@@ -58,6 +59,7 @@ class Constraints:
         Args:
             logits: (N, K, V) of any floating dtype.
             history: (N, K, T) tokens generated so far.
+            sentences: (N,) their numbers in the batch, from which some may have left.
         """
         if self.repetition_penalty != 1.0:
             logits = penalize_repetition(logits, history, self.repetition_penalty)
@@ -71,7 +73,7 @@ class Constraints:
             stuck = log_probs.amax(-1) == -math.inf
             log_probs[..., EOS] = end.where(stuck, log_probs[..., EOS])
         if self.must_end is not None:
-            over = self.must_end(history)
+            over = self.must_end(history, sentences)
             log_probs.masked_fill_(over[..., None], -math.inf)
             log_probs[..., EOS].masked_fill_(over, 0.0)
         return log_probs

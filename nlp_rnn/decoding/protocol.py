@@ -14,6 +14,7 @@ from nlp_rnn.data.tokenizer import BOS
 from nlp_rnn.errors import require
 
 __all__ = [
+    "MOST",
     "Hypothesis",
     "Step",
     "first_tokens",
@@ -21,6 +22,9 @@ __all__ = [
     "rows_to_keep",
     "spread",
 ]
+
+MOST = 10_000
+"""Hypotheses of a sentence that can be asked for."""
 
 
 class Step(Protocol):

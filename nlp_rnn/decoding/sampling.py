@@ -49,7 +49,7 @@ def sample(
     start: Tensor | None = None,
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float = 1.0,
-    must_end: Callable[[Tensor], Tensor] | None = None,
+    must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> list[list[Hypothesis]]:
     """Draw every token from the model's distribution, sharpened and truncated as asked.
 
@@ -67,7 +67,8 @@ def sample(
         no_repeat_ngram_size: no n-gram of this size comes twice in the output; 0 turns it off.
         repetition_penalty: over 1 discourages tokens the output already has (CTRL, Keskar et al.
             2019); 1 turns it off.
-        must_end: says which samples (N, K) are over, of their tokens (N, K, T) so far.
+        must_end: says which samples (M, K) are over, of their tokens (M, K, T) so far and the
+            numbers (M,) of their sentences.
 
     Returns:
         N lists of K hypotheses, in the order drawn.
@@ -138,7 +139,7 @@ def _unroll(
         if not sentences.numel():
             return
         logits, state = step(tokens, state, memory)
-        log_probs = constraints.log_probs(logits, history)
+        log_probs = constraints.log_probs(logits, history, sentences)
         tokens = draw(log_probs)
         gained = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
         tokens = tokens.where(alive, PAD)

@@ -15,6 +15,9 @@ from nlp_rnn.errors import require
 
 __all__ = ["Draw", "keep_min_p", "keep_top_p", "keep_typical"]
 
+TINY = 1e-30
+"""float32 would take much less for 0, and what it divides for infinite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
@@ -60,7 +63,7 @@ class Draw:
     def __call__(self, log_probs: Tensor) -> Tensor:
         """Draw one token (N, K) from each row of (N, K, V)."""
         best = log_probs.amax(-1, keepdim=True)  # so that none overflows at a low temperature
-        temperature = max(self.temperature, 1e-30)  # float32 would take less for 0
+        temperature = min(max(self.temperature, TINY), 1 / TINY)
         scores, ids = (log_probs - best) / temperature, None
         if self.top_k or self.top_p < 1:
             vocab_size = scores.size(-1)
@@ -86,7 +89,7 @@ def keep_top_p(scores: Tensor, top_p: float) -> Tensor:
     """
     probs = scores.softmax(-1)
     before = probs.cumsum(-1) - probs
-    return scores.masked_fill(before >= top_p, -math.inf)
+    return scores.masked_fill(before >= max(top_p, TINY), -math.inf)
 
 
 def keep_min_p(scores: Tensor, min_p: float) -> Tensor:
@@ -116,5 +119,5 @@ def keep_typical(scores: Tensor, typical_p: float) -> Tensor:
     entropy = (probs * surprise).nan_to_num(0.0).sum(-1, keepdim=True)  # 0 * inf for what is out
     ranks = (surprise - entropy).abs().argsort(-1)
     ranked = probs.gather(-1, ranks)
-    left_out = ranked.cumsum(-1) - ranked >= typical_p
+    left_out = ranked.cumsum(-1) - ranked >= max(typical_p, TINY)
     return scores.masked_fill(left_out.scatter(-1, ranks, left_out), -math.inf)

@@ -137,7 +137,8 @@ class TextGenerator:
             states = [self._read(each) for each in ids]
             state = tuple(torch.cat(parts).unsqueeze(1) for parts in zip(*states))
             start = torch.tensor([[EOS, *each][-1] for each in ids], device=self.device)
-            found = search.search(self.network.step, state, start, self._stops(search.stop))
+            stops = self._stops(search.stop, prompts, ids)
+            found = search.search(self.network.step, state, start, stops)
         return [
             [self._joined(prompt, before, each.tokens, search.stop) for each in hypotheses]
             for prompt, before, hypotheses in zip(prompts, ids, found)
@@ -236,46 +237,56 @@ class TextGenerator:
                 scored.append(-nats.view(after.shape).masked_fill(after == 0, 0.0))
         return torch.cat(scored, 1)
 
-    def _stops(self, stop: Sequence[str]) -> Callable[[Tensor], Tensor] | None:
-        """Tells which continuations (N, K) hold a text to stop at, of their tokens (N, K, T)."""
+    def _stops(
+        self, stop: Sequence[str], prompts: Sequence[str], ids: Sequence[list[int]]
+    ) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """Tells which continuations (N, K) hold a text to stop at.
+
+        It is given their tokens (N, K, T) and the numbers (N,) of their prompts.
+        """
         wanted = [each for each in stop if each]
         if not wanted:
             return None
         # A token is a character or a byte at least, but for a space that begins what is decoded.
         reach = 2 + max(len(each.encode()) for each in wanted)
+        spaced = [self._spaced(prompt) for prompt in prompts]
 
-        def stops(tokens: Tensor) -> Tensor:
-            found = [
-                [any(each in self._decoded(ids) for each in wanted) for ids in samples]
-                for samples in tokens[..., -reach:].tolist()
-            ]
+        def stops(tokens: Tensor, sentences: Tensor) -> Tensor:
+            begins = tokens.size(-1) <= reach  # what is next to the prompt may have a space there
+            found = []
+            for number, samples in zip(sentences.tolist(), tokens[..., -reach:].tolist()):
+                before = ids[number][-1:] if begins else []
+                texts = [
+                    self._written(before, drawn, begins and spaced[number]) for drawn in samples
+                ]
+                found.append([any(each in text for each in wanted) for text in texts])
             return torch.tensor(found, device=tokens.device)
 
         return stops
 
-    def _decoded(self, drawn: list[int]) -> str:
-        return self.vocabulary.decode(drawn[::-1] if self._backward else drawn)
-
-    def _joined(self, prompt: str, before: list[int], drawn: list[int], stop: Sequence[str]) -> str:
-        """The prompt as it was given, with what was drawn."""
+    def _written(self, before: list[int], drawn: list[int], spaced: bool) -> str:
+        """What the tokens drawn add to those read before."""
         if self._backward:
             read = self.vocabulary.decode(before[::-1])
             left = self.vocabulary.decode([*drawn[::-1], *before[::-1]]).removesuffix(read)
-            ends = [left.rfind(each) + len(each) for each in stop if each and each in left]
-            written = left[max(ends, default=0) :]
-            if prompt[:1].isspace() and not read[:1].isspace():
-                written = written.removesuffix(" ")
-            return written + prompt
+            return left.removesuffix(" ") if spaced else left
         whole = self.vocabulary.decode([*before, *drawn])
-        written = whole[len(self.vocabulary.decode(before)) :]
-        if self._spaced(prompt):
-            written = written.removeprefix(" ")
+        right = whole[len(self.vocabulary.decode(before)) :]
+        return right.removeprefix(" ") if spaced else right
+
+    def _joined(self, prompt: str, before: list[int], drawn: list[int], stop: Sequence[str]) -> str:
+        """The prompt as it was given, with what was drawn."""
+        written = self._written(before, drawn, self._spaced(prompt))
+        if self._backward:
+            ends = [written.rfind(each) + len(each) for each in stop if each and each in written]
+            return written[max(ends, default=0) :] + prompt
         return prompt + "".join(_until([written], stop))
 
     def _spaced(self, prompt: str) -> bool:
-        """Whether the space before the next word stands in the prompt, but was not read."""
+        """Whether the space next to what is written stands in the prompt, but was not read."""
         read = self.vocabulary.decode(self.vocabulary.encode(prompt))
-        return prompt[-1:].isspace() and not read[-1:].isspace()
+        edge = slice(1) if self._backward else slice(-1, None)
+        return prompt[edge].isspace() and not read[edge].isspace()
 
     def _spelt(self, ids: Iterator[int], *, begins: bool, spaced: bool = False) -> Iterator[str]:
         """The text of ids one by one; bytes wait until they make up a character.
@@ -286,6 +297,7 @@ class TextGenerator:
             spaced: whether a space stands before it.
         """
         words = isinstance(self.vocabulary, WordVocabulary)
+        trims = not self.vocabulary.encode("  ")  # all spaces at the beginning of a text
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for each in ids:
             piece = self.vocabulary.pieces([each])[0]
@@ -298,9 +310,9 @@ class TextGenerator:
                 text += " ⁇ " if each == UNK else piece.replace("▁", " ")
             # Words are parted by a space each; SentencePiece writes the unknown one with two.
             if spaced or (begins and (words or each != UNK)):
-                text = text.removeprefix(" ")
+                text = text.lstrip(" ") if begins and trims else text.removeprefix(" ")
             yield text
-            begins = spaced = False
+            begins, spaced = begins and trims and not text, False
         yield decoder.decode(b"", final=True)
 
 

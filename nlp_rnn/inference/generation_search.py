@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.decoding import Draw, Hypothesis, Step, beam_search, sample, seeded, stream
+from nlp_rnn.decoding.protocol import MOST
 from nlp_rnn.errors import check_list, require
 from nlp_rnn.modules.rnn import State
 
@@ -61,10 +62,11 @@ class TextSampling:
         step: Step,
         state: State,
         start: Tensor,
-        must_end: Callable[[Tensor], Tensor] | None = None,
+        must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> list[list[Hypothesis]]:
         """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
         _check_lengths(self)
+        require(1 <= self.num_samples <= MOST, f"num_samples={self.num_samples}", f"1 to {MOST}")
         return sample(
             step,
             state,
@@ -140,12 +142,13 @@ class TextBeamSearch:
         step: Step,
         state: State,
         start: Tensor,
-        must_end: Callable[[Tensor], Tensor] | None = None,
+        must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> list[list[Hypothesis]]:
         """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
         _check_lengths(self)
+        require(1 <= self.beam_size <= MOST, f"beam_size={self.beam_size}", f"1 to {MOST}")
         require(
-            1 <= self.num_samples <= max(1, self.beam_size),
+            1 <= self.num_samples <= self.beam_size,
             f"num_samples={self.num_samples}",
             f"1 <= num_samples <= beam_size={self.beam_size}",
         )

@@ -35,7 +35,7 @@ def check_device(device: str | torch.device) -> None:
         InputError: naming it.
     """
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # which the device "meta" cannot
     except (AssertionError, RuntimeError) as error:
         raise InputError(
             f"device '{device}' cannot be used here: give cpu, or cuda on a machine with a GPU"

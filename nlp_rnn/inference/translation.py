@@ -42,11 +42,13 @@ class Translation(NamedTuple):
         score: what a beam search ranked it by, a length-normalised natural log-probability; of
             a sample, its ``log_prob``.
         log_prob: natural log-probability, the sum over its tokens.
+        tokens: the ids of its pieces as they were found, from which ``text`` is made.
     """
 
     text: str
     score: float
     log_prob: float
+    tokens: tuple[int, ...]
 
 
 class Alignment(NamedTuple):
@@ -178,7 +180,7 @@ class Translator:
         check_list("texts", texts)
         texts = list(texts)  # read more than once
         require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
-        results: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in texts]
+        results: list[list[Translation]] = [[Translation("", 0.0, 0.0, ())] for _ in texts]
         ids = self._source_ids(texts)
         filled = [index for index, each in enumerate(ids) if len(each) > 1 and texts[index].strip()]
         filled.sort(key=lambda index: len(ids[index]), reverse=True)
@@ -188,7 +190,10 @@ class Translator:
             for row, hypotheses in zip(rows, found):
                 results[row] = [
                     Translation(
-                        self.target_tokenizer.decode(each.tokens), each.score, each.log_prob
+                        self.target_tokenizer.decode(each.tokens),
+                        each.score,
+                        each.log_prob,
+                        tuple(each.tokens),
                     )
                     for each in hypotheses
                 ]
@@ -210,7 +215,7 @@ class Translator:
                 scores[row] = value
         return scores
 
-    def align(self, source: str, target: str | None = None) -> Alignment:
+    def align(self, source: str, target: str | Translation | None = None) -> Alignment:
         """The attention matrix of a translation; of the best one found if none is given.
 
         Raises:
@@ -221,13 +226,20 @@ class Translator:
         if target is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TruncationWarning)  # comes below
-                target = self.translate([source])[0][0].text
+                target = self.translate([source])[0][0]
         return self.alignments([source], [target])[0]
 
     def alignments(
-        self, sources: Sequence[str], targets: Sequence[str], *, batch_size: int = 64
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str | Translation],
+        *,
+        batch_size: int = 64,
     ) -> list[Alignment]:
         """The attention matrices of given translations, in their order.
+
+        Those that were found are read in their own pieces; a text is cut into pieces anew, which
+        may be others than those that a search has made it of.
 
         Raises:
             InputError: the model has no attention, the lists differ in length, one is a text, or a
@@ -255,8 +267,13 @@ class Translator:
                 warnings.warn(TruncationWarning(index, len(each), MAX_SOURCE_TOKENS), stacklevel=3)
         return [[*each[:MAX_SOURCE_TOKENS], EOS] for each in ids]
 
-    def _target_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[BOS, *each, EOS] for each in self.target_tokenizer.encode_batch(list(texts))]
+    def _target_ids(self, targets: Sequence[str | Translation]) -> list[list[int]]:
+        texts = ["" if isinstance(each, Translation) else each for each in targets]
+        spelled = self.target_tokenizer.encode_batch(texts)
+        return [
+            [BOS, *(each.tokens if isinstance(each, Translation) else ids), EOS]
+            for each, ids in zip(targets, spelled)
+        ]
 
     def _search(
         self, ids: list[list[int]], search: BeamSearch | Sampling, first: int
@@ -282,9 +299,11 @@ class Translator:
             yield rows, *found
 
 
-def _check_pairs(sources: Sequence[str], targets: Sequence[str], batch_size: int) -> None:
+def _check_pairs(
+    sources: Sequence[str], targets: Sequence[str | Translation], batch_size: int
+) -> None:
     check_list("sources", sources)
-    check_list("targets", targets)
+    check_list("targets", targets)  # type: ignore[arg-type]
     require(batch_size >= 1, f"batch_size={batch_size}", "1 or more")
     if len(sources) != len(targets):
         raise InputError(

@@ -11,6 +11,7 @@ from torch import Tensor
 from nlp_rnn.decoding import Hypothesis, beam_search, sample, seeded
 from nlp_rnn.decoding.beam import check_length_penalty
 from nlp_rnn.decoding.constraints import Constraints
+from nlp_rnn.decoding.protocol import MOST
 from nlp_rnn.decoding.truncation import Draw
 from nlp_rnn.errors import InputError, require
 from nlp_rnn.models.ensemble import Ensemble
@@ -18,9 +19,6 @@ from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.rnn import State
 
 __all__ = ["BeamSearch", "Sampling"]
-
-MOST = 10_000
-"""Hypotheses of a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)

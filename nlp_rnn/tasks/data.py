@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from nlp_rnn.checkpoint import check_plain
-from nlp_rnn.data.batching import ResumableLoader, fingerprint
+from nlp_rnn.data.batching import ResumableLoader, TokenBatches, fingerprint
 from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.carving import carve_validation
 from nlp_rnn.data.sources import load_splits
@@ -118,6 +118,24 @@ class TaskData(LightningDataModule):
         Lightning cannot take the order out of our loaders, whose samplers give whole batches.
         """
         return bool(getattr(self.trainer, "overfit_batches", 0))
+
+    def eval_batches(self, name: str, lengths: Sequence[int], *, tokens: int) -> TokenBatches:
+        """Batches of a split, the longest first; in any order, but always the same, if limited.
+
+        Args:
+            name: of the split.
+            lengths: of its rows.
+            tokens: most of them, padded, in a batch.
+        """
+        option = "limit_val_batches" if name == "validation" else "limit_test_batches"
+        limit = getattr(self.trainer, option, 1.0)
+        limited = isinstance(limit, int) or limit < 1.0  # 1 is a batch, 1.0 are all
+        rank, world_size = self.ranks
+        batches = TokenBatches(
+            lengths, tokens_per_batch=tokens, shuffle=limited, rank=rank, world_size=world_size
+        )
+        batches.sampler = None  # whom Lightning would tell another epoch
+        return batches
 
     def split(self, name: str) -> datasets.Dataset:
         """One split with the wanted columns; train may be a stream.

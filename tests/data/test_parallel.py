@@ -65,3 +65,10 @@ def test_no_utf8_is_found_by_file_and_line(tmp_path):
     write(tmp_path, train_en=b"a\nb\n", train_de=b"a\n\xff\n")
     with pytest.raises(InputError, match=r"train\.de, line 2"):
         rows(tmp_path)
+
+
+def test_a_split_that_is_not_wanted_may_lack_files(tmp_path):
+    write(tmp_path, train_en=b"", train_de=b"", test_en=b"", README_en=b"")
+    assert [*parallel_files(tmp_path, ["en", "de"], ["train"])] == ["train"]
+    with pytest.raises(InputError, match=r"test\.de is missing"):
+        parallel_files(tmp_path, ["en", "de"], ["train", "test"])

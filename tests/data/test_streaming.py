@@ -217,12 +217,26 @@ class TestStreamLoader:
         assert [[row["row"] for row in batch] for batch in loader] == numbers(batches())
 
     @pytest.mark.parametrize(
-        "settings", [{"seed": 4}, {"buffer_size": 31}, {"max_length": 90}, {"tokens_per_batch": 99}]
+        "settings",
+        [
+            {"seed": 4},
+            {"buffer_size": 31},
+            {"max_length": 90},
+            {"tokens_per_batch": 99},
+            {"world_size": 3},
+        ],
     )
     def test_goes_on_with_the_same_batches_only(self, batches, settings):
         _, state = train(StreamLoader(batches(), collate_fn=list), None, 5)
         with pytest.raises(InputError, match="cut into other batches"):
             train(StreamLoader(batches(**settings), collate_fn=list), state, 1)
+
+    def test_an_epoch_that_is_shorter_than_was_told_is_refused(self, batches):
+        whole = numbers(batches())
+        loader = StreamLoader(batches(), collate_fn=list, ahead=0)
+        assert len([*zip(whole, loader)]) == len(whole)  # which asks for no more
+        with pytest.raises(InputError, match=f"has only {len(whole)} batches: give a lower"):
+            list(StreamLoader(batches(), collate_fn=list, ahead=0))
 
     def test_has_no_length(self, batches):
         with pytest.raises(TypeError):

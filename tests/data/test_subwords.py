@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from nlp_rnn.data.subwords import check_sampling
 from nlp_rnn.data.tokenizer import UNK, Tokenizer
+from nlp_rnn.errors import InputError
 
 LETTERS = "abcdefghijß日本"
 
@@ -126,3 +128,9 @@ def test_a_long_text_without_spaces(model_type):
     tokenizer = train(model_type)
     text = "ab日本" * 5000
     assert tokenizer.decode(tokenizer.sample(text, alpha=0.3, seed=0)) == text
+
+
+def test_characters_have_nothing_to_sample():
+    check_sampling(0.0, "char")
+    with pytest.raises(InputError, match=r"subword_sampling 0\.5: characters spell a text in one"):
+        check_sampling(0.5, "char")

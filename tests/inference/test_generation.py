@@ -207,6 +207,32 @@ def test_beams_that_stop_are_ranked_as_they_are_read():
     assert len(set(texts)) == 4
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("words", [False, True])
+def test_a_stop_text_may_have_the_space_next_to_the_prompt(vocabulary, words, direction):
+    if words:
+        vocabulary = WordVocabulary.train(TEXTS, vocab_size=12)
+    generator = build(vocabulary, direction=direction)
+    (dog,) = vocabulary.encode("dog")
+    with torch.no_grad():
+        generator.network.decoder.projection.bias[dog] += 9.0
+    step, steps = generator.network.step, []
+    generator.network.step = lambda *given: steps.append(1) or step(*given)
+    prompts = ["the", "the ", " the", ""]
+    stop = " dog" if direction == "forward" else "dog "
+    wholes = generator(prompts, TextSampling(max_tokens=5, top_k=1))
+    steps.clear()
+    cut = generator(prompts, TextSampling(max_tokens=5, top_k=1, stop=[stop]))
+    if direction == "forward":
+        assert cut == [p + w.removeprefix(p).split(stop)[0] for p, w in zip(prompts, wholes)]
+    else:
+        assert cut == [w.removesuffix(p).split(stop)[-1] + p for p, w in zip(prompts, wholes)]
+    assert len(steps) < 5
+    beams = TextBeamSearch(max_tokens=5, beam_size=4, num_samples=4, stop=[stop])
+    (texts,) = generator.generate(["the"], beams)
+    assert len(set(texts)) == 4
+
+
 def test_log_probs_are_those_of_reading_alone(generator):
     texts = ["the cat saw", "", "a dog ran to the cat saw the dog . " * 60]
     scored = generator.log_probs(texts, batch_size=2)
@@ -392,3 +418,11 @@ def test_bf16_is_refused_where_the_cpu_has_no_lstm_of_it(vocabulary, monkeypatch
     sizes = {"vocab_size": vocabulary.vocab_size, "embedding_size": 16, "hidden_size": 16}
     gru = TextGenerator(LanguageModel(**sizes, cell="gru").eval(), vocabulary, precision="bf16")
     assert gru("the", TextSampling(max_tokens=5))
+
+
+def test_spaces_at_the_beginning_of_a_text_in_lower_case_are_streamed_as_they_are_decoded():
+    vocabulary = Tokenizer.train(TEXTS, vocab_size=23, normalization="nmt_nfkc_cf")
+    (space,) = (n for n in range(23) if vocabulary.pieces([n]) == ["▁"])
+    ids = [space, space, *vocabulary.encode("cat"), space, *vocabulary.encode("dog")]
+    streamed = build(vocabulary)._spelt(iter(ids), begins=True)
+    assert "".join(streamed) == vocabulary.decode(ids)

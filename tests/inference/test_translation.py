@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nlp_rnn import Translator
-from nlp_rnn.data.tokenizer import Tokenizer
+from nlp_rnn.data.tokenizer import UNK, Tokenizer
 from nlp_rnn.errors import InputError, TruncationWarning
 from nlp_rnn.inference import BeamSearch, Sampling, translation_search
 from nlp_rnn.inference.translation import MAX_SOURCE_TOKENS
@@ -37,7 +37,7 @@ def test_empty_and_blank_texts_stay_empty(translator):
     assert translator("") == ""
     assert translator([]) == []
     (only,) = translator.translate([""], BeamSearch(nbest=3))[0]
-    assert only == ("", 0.0, 0.0)
+    assert only == ("", 0.0, 0.0, ())
 
 
 def test_white_space_that_has_tokens_is_blank_too(make_network):
@@ -65,23 +65,12 @@ def test_nbest_is_sorted(translator):
         assert len({each.text for each in row}) > 1
 
 
-def test_a_forced_translation_has_the_log_probability_the_search_gave(
-    translator, tokenizer, monkeypatch
-):
-    spelt = {}
-    search = translator._search
-
-    def recorded(*args):
-        found = search(*args)
-        spelt.update({each.log_prob: each.tokens for row in found for each in row})
-        return found
-
-    monkeypatch.setattr(translator, "_search", recorded)
+def test_a_forced_translation_has_the_log_probability_the_search_gave(translator, tokenizer):
     sources, targets, log_probs = [], [], []
     for source, row in zip(TEXTS[:4], translator.translate(TEXTS[:4], BeamSearch(nbest=3))):
         for each in row:
             # A search may spell a text by other pieces than the tokenizer would.
-            if spelt[each.log_prob] == tokenizer.encode(each.text):
+            if [*each.tokens] == tokenizer.encode(each.text):
                 sources.append(source)
                 targets.append(each.text)
                 log_probs.append(each.log_prob)
@@ -232,6 +221,38 @@ def test_an_alignment_is_named_and_sums_to_one(translator):
     assert "".join(best.target[:-1]).replace("▁", " ").strip() == translator("red dog")
     with pytest.raises(InputError, match="empty"):
         translator.align("  ")
+
+
+def test_what_was_found_is_aligned_in_its_own_pieces(translator, tokenizer):
+    (best,) = translator.translate(["red dog"])[0]
+    assert translator.align("red dog").target == [*tokenizer.pieces([*best.tokens]), "</s>"]
+    letters = [tokenizer.encode(letter)[-1] for letter in "RED"]
+    spelt = best._replace(text="RED", tokens=(*letters, UNK))
+    own, anew = translator.alignments(["red dog"] * 2, [spelt, "RED"])
+    assert own.target == [*tokenizer.pieces([*letters, UNK]), "</s>"]
+    assert anew.target == [*tokenizer.pieces(tokenizer.encode("RED")), "</s>"]
+    assert own.weights.shape == (5, 3)
+    assert translator.align("red dog", spelt).target == own.target
+
+
+def test_source_and_target_may_have_vocabularies_of_their_own(
+    make_network, save_checkpoint, tokenizer, tmp_path
+):
+    target = Tokenizer.train(["un chien rouge", "une voiture", "le chat noir"] * 9, vocab_size=22)
+    network = make_network(tied="two", target_vocab_size=22)
+    path = save_checkpoint(tmp_path / "two.ckpt", network, target=target)
+    translator = Translator.from_checkpoint(path)
+    (row,) = translator.translate(["red dog"], BeamSearch(nbest=5))
+    for each in row:
+        assert each.text == target.decode([*each.tokens])
+    alignment = translator.align("red dog", row[0])
+    assert alignment.source == [*tokenizer.pieces(tokenizer.encode("red dog")), "</s>"]
+    assert alignment.target == [*target.pieces([*row[0].tokens]), "</s>"]
+    ids = target.encode("un chat")
+    given = row[0]._replace(tokens=tuple(ids))
+    texts, tokens = translator.alignments(["red dog"] * 2, ["un chat", given])
+    assert texts.target == tokens.target == [*target.pieces(ids), "</s>"]
+    torch.testing.assert_close(texts.weights, tokens.weights)
 
 
 def test_without_attention_there_is_no_alignment(make_network, tokenizer):

@@ -266,7 +266,7 @@ class ClassificationData(TaskData):
     def predict_dataloader(self) -> DataLoader[Texts]:
         # Every text of the test split, whether it has a label or not.
         rows = self.load("test", {"text": self.text}, {"text": self.test.text or self.text})
-        return self._eval_loader(rows["text"][:], range(len(rows)), None)
+        return self._eval_loader("test", rows["text"][:], range(len(rows)), None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that makes a checkpoint stand alone, and where training is in the data."""
@@ -382,27 +382,18 @@ class ClassificationData(TaskData):
 
     def _labelled_loader(self, name: str) -> DataLoader[Texts]:
         labelled = self.labelled(name)
-        return self._eval_loader(labelled["text"][:], labelled["row"][:], self.targets(name))
+        return self._eval_loader(name, labelled["text"][:], labelled["row"][:], self.targets(name))
 
     def _eval_loader(
-        self, texts: list[str], numbers: Sequence[int], targets: Tensor | None
+        self, name: str, texts: list[str], numbers: Sequence[int], targets: Tensor | None
     ) -> DataLoader[Texts]:
         def take(rows: list[int]) -> Texts:
             chosen = None if targets is None else targets[rows]
             return Texts(rows, [numbers[row] for row in rows], [texts[row] for row in rows], chosen)
 
-        rank, world_size = self.ranks
-        return DataLoader(
-            range(len(texts)),  # type: ignore[arg-type]
-            batch_sampler=TokenBatches(  # by characters; the classifier batches them once more
-                [len(text) for text in texts],
-                tokens_per_batch=1_000_000,
-                shuffle=False,
-                rank=rank,
-                world_size=world_size,
-            ),
-            collate_fn=take,
-        )
+        # By characters; the classifier batches them once more.
+        batches = self.eval_batches(name, [len(text) for text in texts], tokens=1_000_000)
+        return DataLoader(range(len(texts)), batch_sampler=batches, collate_fn=take)  # type: ignore[arg-type]
 
     def _batch(
         self,

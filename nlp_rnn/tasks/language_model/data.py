@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import ResumableLoader
+from nlp_rnn.data.cache import code_version
 from nlp_rnn.data.carving import carve_end
 from nlp_rnn.data.streams import Streams, Window, WindowBatches, side_by_side, take_window
 from nlp_rnn.data.tokenizer import EOS, UNK, Tokenizer
@@ -128,7 +129,10 @@ class LanguageModelData(TaskData):
         return ResumableLoader(
             Streams(streams[rank::world_size]),
             batch_sampler=WindowBatches(
-                streams.size(1) - 1, lengths=self.window, shuffle=True, seed=self.seed
+                streams.size(1) - 1,
+                lengths=self.window,
+                shuffle=not self.overfits,
+                seed=self.seed,
             ),
             collate_fn=take_window,
         )
@@ -234,7 +238,7 @@ class LanguageModelData(TaskData):
             _encode,
             batched=True,
             remove_columns=["text"],
-            fn_kwargs={"vocabulary": self.vocabulary},
+            fn_kwargs={"vocabulary": self.vocabulary, "code": code_version()},
             desc=f"tokenizing {name}",
         )
         self._encoded[name] = encoded
@@ -274,7 +278,11 @@ def _without_line_end(row: str) -> str:
     return row.removesuffix("\n")  # some data sets keep it, where the end mark stands for it
 
 
-def _encode(rows: dict[str, list[str]], vocabulary: Vocabulary) -> dict[str, list[Any]]:
+def _encode(
+    rows: dict[str, list[str]],
+    vocabulary: Vocabulary,
+    code: str,  # noqa: ARG001 - for the key of the cache of `datasets`
+) -> dict[str, list[Any]]:
     texts = [*map(_without_line_end, rows["text"])]
     return {
         "ids": [[*ids, EOS] for ids in vocabulary.encode_batch(texts)],

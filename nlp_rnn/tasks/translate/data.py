@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nlp_rnn.data.batching import EpochBatches, ResumableLoader, TokenBatches, pad
+from nlp_rnn.data.cache import code_version
 from nlp_rnn.data.streaming import StreamedBatches, StreamLoader, in_memory
 from nlp_rnn.data.subwords import check_sampling
 from nlp_rnn.data.tokenizer import BOS, EOS, UNK, Tokenizer
@@ -231,7 +232,11 @@ class TranslationData(TaskData):
             _encode,
             batched=True,
             with_indices=True,
-            fn_kwargs={"source": self.source_tokenizer, "target": self.target_tokenizer},
+            fn_kwargs={
+                "source": self.source_tokenizer,
+                "target": self.target_tokenizer,
+                "code": code_version(),
+            },
             desc=f"tokenizing {name}",
         )
         if name != "train":
@@ -309,14 +314,9 @@ class TranslationData(TaskData):
 
     def _eval_loader(self, name: str) -> DataLoader[Row]:
         rows = self._tokenized(name)
-        rank, world_size = self.ranks
-        batches = TokenBatches(  # nothing is left out here, and either side may be a book
-            [*map(max, rows["source_length"][:], rows["target_length"][:])],
-            tokens_per_batch=self.eval_batch_size,
-            shuffle=False,
-            rank=rank,
-            world_size=world_size,
-        )
+        # Nothing is left out here, and either side may be a book.
+        longest = [*map(max, rows["source_length"][:], rows["target_length"][:])]
+        batches = self.eval_batches(name, longest, tokens=self.eval_batch_size)
         return DataLoader(rows, batch_sampler=batches, collate_fn=_collate)
 
     def _collate_train(self, batches: EpochBatches) -> Callable[[list[Row]], Batch]:
@@ -354,7 +354,11 @@ def _collate_sampled(
 
 
 def _encode(
-    rows: dict[str, list[str]], indices: list[int], source: Tokenizer, target: Tokenizer
+    rows: dict[str, list[str]],
+    indices: list[int],
+    source: Tokenizer,
+    target: Tokenizer,
+    code: str,  # noqa: ARG001 - for the key of the cache of `datasets`
 ) -> dict[str, list[Any]]:
     source_ids, target_ids = (
         source.encode_batch(rows["source"]),

@@ -93,3 +93,15 @@ def test_overfitting_sees_the_same_batches_in_every_epoch(make, overfits):
         loader.batch_sampler.set_epoch(epoch)
         seen.append([batch.tokens.tolist() for _, batch in zip(range(2), loader)])
     assert (seen[0] == seen[1]) == overfits
+
+
+def test_a_limited_evaluation_looks_at_the_same_texts_every_time(make):
+    data = make()
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, limit_val_batches=1)
+    lengths = [len(text) for text, _ in ROWS]
+    whole = [*data.eval_batches("test", lengths, tokens=300)]
+    some = data.eval_batches("validation", lengths, tokens=300)
+    assert [*some] == [*some] != whole
+    assert sorted(sum(some, [])) == sorted(sum(whole, [])) == [*range(len(ROWS))]
+    assert len({*map(len, whole)}) > 1
+    assert data.val_dataloader().batch_sampler.shuffle

@@ -266,3 +266,20 @@ def test_what_is_written_may_keep_its_characters(tmp_path):
         data.train_vocabulary()
         tokenizer = data.target_tokenizer
         assert tokenizer.decode(tokenizer.encode("10² ，！")) == kept
+
+
+def test_a_limited_evaluation_is_not_of_the_longest_texts(corpus: Path) -> None:
+    data = ready(dataset=str(corpus), eval_batch_size=60)
+    lengths = []
+    for limit in (1.0, 1, 0.5):
+        data.trainer.limit_val_batches = limit
+        loader = data.val_dataloader()
+        batches = [batch.lengths.max().item() for batch in loader]
+        assert sorted(row for batch in loader for row in batch.rows) == [
+            *range(len(data.split("validation")))
+        ]
+        assert batches == [batch.lengths.max().item() for batch in loader]  # every time the same
+        lengths.append(batches)
+    whole, one, half = lengths
+    assert whole[0] == max(whole)
+    assert one == half != whole
