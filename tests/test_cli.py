@@ -529,6 +529,9 @@ def test_a_prompt_may_stand_behind_the_options(language_model, run):
     dash = run("generate", language_model, "- a cat", "--max-tokens", 5)
     assert run("generate", language_model, "--max-tokens", 5, "- a cat") == dash
     assert run("generate", language_model, "--max-tokens", 5, "--", "- a cat") == dash
+    for prompt in ("-Well, he said", "-5"):
+        text = run("generate", language_model, prompt, "--max-tokens", 5)
+        assert run("generate", language_model, "--max-tokens", 5, prompt) == text
     with pytest.raises(SystemExit) as stopped:
         run("generate", language_model, "--max-tokens", 5, "the cat", "--warmth", 2)
     assert stopped.value.code == 2

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-_OPTION = re.compile(r"--?\w")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,7 +64,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         command.add_command(commands)
     args, rest = parser.parse_known_args(argv)
     options = rest[: rest.index("--")] if "--" in rest else rest  # behind it nothing is one
-    if "prompt" in args and not any(_OPTION.match(each) for each in options):
+    if "prompt" in args and not any(_OPTION.fullmatch(each) for each in options):
         # Behind an option, where argparse takes no more of a list.
         args.prompt += [*options, *rest[len(options) + 1 :]]
     elif rest:

@@ -31,7 +31,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--language",
         default="en",
-        help="target language; zh, ja and ko have BLEU tokenizers of their own (default en: 13a)",
+        help="target language; zh, ja and ko have BLEU tokenizers of their own, th, lo, km and my "
+        "are scored by character (default en: 13a)",
     )
 
 

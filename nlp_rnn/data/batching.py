@@ -192,7 +192,8 @@ class ResumableLoader(DataLoader[Any]):
     """A loader that knows how far into the epoch the training has come, and can go on there.
 
     It counts the batches that were taken out of it, not those that workers have prepared. Its
-    state is that count and the epoch; it serves any number of ranks and workers.
+    state is that count and the epoch; it serves any number of workers and, unless the batches are
+    those of a stream, of ranks.
 
     Args:
         dataset: Rows by number.
@@ -233,8 +234,8 @@ class ResumableLoader(DataLoader[Any]):
         elif self._position and self._cut_then != batches.cut:
             raise InputError(
                 "the checkpoint is from the middle of an epoch, which these settings cut into "
-                "other batches: resume with the same data, batch size, windows and seed, or from "
-                "a checkpoint at the end of an epoch"
+                "other batches: resume with the same data, batch size, windows, seed and, of a "
+                "stream, number of processes, or from a checkpoint at the end of an epoch"
             )
         self._epoch, self._resumed = batches.epoch, False
         batches.start = self._position

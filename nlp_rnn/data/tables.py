@@ -31,12 +31,18 @@ def find_tables(path: Path) -> list[Path]:
     for file in path.rglob("*.[ct]sv.*"):
         if file.suffix in _PACKED:
             raise InputError(f"{file} is compressed: unpack it, or leave it out of the folder")
+    tables = [*path.rglob("*.[ct]sv")]
+    if not tables:  # beside which it is what they came in
+        _refuse_archives(path)
+    return tables
+
+
+def _refuse_archives(path: Path) -> None:
     for file in path.rglob("*.zip"):
         if zipfile.is_zipfile(file) and _TABLES & {
             Path(name).suffix for name in zipfile.ZipFile(file).namelist()
         }:
             raise InputError(f"{file} has tables in it: unpack it, or leave it out of the folder")
-    return [*path.rglob("*.[ct]sv")]
 
 
 def reading_options(tables: Sequence[Path]) -> dict[str, Any]:

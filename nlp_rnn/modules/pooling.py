@@ -37,7 +37,7 @@ class Pooling(nn.Module):
         output_size: features of the result.
 
     Raises:
-        InputError: an unknown kind, no hop, or several of what has none.
+        InputError: an unknown kind, or no hop.
     """
 
     def __init__(self, *, kind: PoolingKind, size: int, num_hops: int = 1) -> None:
@@ -45,8 +45,6 @@ class Pooling(nn.Module):
         if kind not in get_args(PoolingKind):
             raise InputError(f"pooling {kind!r} is none of {', '.join(get_args(PoolingKind))}")
         require(num_hops >= 1, f"num_hops {num_hops}", "1 or more")
-        if num_hops > 1 and kind != "attention":
-            raise InputError(f"num_hops {num_hops}: pooling {kind} has none; give attention")
         self.parts = nn.ModuleList()
         if kind in ("last", "concat"):
             self.parts.append(_Last())

@@ -174,6 +174,16 @@ class Task(LightningModule):
             nn.utils.clip_grads_with_norm_(self.parameters(), float(gradient_clip_val), norm)
         self.log("gradient_norm", norm)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Before anything of it is taken.
+
+        Raises:
+            InputError: training would go on with another optimizer.
+        """
+        if self._trainer is not None and self._trainer.state.fn == "fit":
+            for state in checkpoint.get("optimizer_states", []):  # those of weights alone have none
+                self.optimization.check_resumable(state)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["nlp_rnn"] = {"task": self.name, "format": FORMAT}
         checkpoint["hyper_parameters"] = dict(self.network.arguments)  # type: ignore[arg-type]

@@ -128,6 +128,8 @@ class TaskData(LightningDataModule):
             tokens: most of them, padded, in a batch.
         """
         option = "limit_val_batches" if name == "validation" else "limit_test_batches"
+        if getattr(self.trainer, "predicting", False):
+            option = "limit_predict_batches"
         limit = getattr(self.trainer, option, 1.0)
         limited = isinstance(limit, int) or limit < 1.0  # 1 is a batch, 1.0 are all
         rank, world_size = self.ranks

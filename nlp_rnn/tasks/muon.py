@@ -38,8 +38,7 @@ class MuonAdamW(torch.optim.Optimizer):
     ) -> None:
         momentum = 0.95
         shared = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "momentum": momentum}
-        # The last two are torch's: how a state is loaded, and what it adds to one that was.
-        super().__init__(parameters, {**shared, "fused": True, "differentiable": False})
+        super().__init__(parameters, {**shared, "fused": True})
         chosen = {id(each) for each in matrices}
 
         def part(muon: bool) -> list[dict[str, Any]]:

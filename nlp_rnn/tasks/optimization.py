@@ -90,23 +90,29 @@ class Optimization:
             group["lr"] = rate * group.setdefault("scale", 1.0)
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
 
+    def check_resumable(self, state: dict[str, Any]) -> None:
+        """Refuse the saved state of another algorithm's optimizer.
+
+        Raises:
+            InputError: naming both.
+        """
+        names = state["param_groups"][0].keys()
+        saved = "sgd" if "betas" not in names else "muon" if "momentum" in names else "adamw"
+        if saved != self.algorithm:
+            raise InputError(
+                f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
+                f"{saved}: leave it out, or start afresh without --ckpt_path"
+            )
+
     def adopt(self, schedule: LambdaLR) -> None:
         """Put these values in place of those that a checkpoint restored, at the same update.
 
         Where they are the same nothing changes. Without this a lower rate given to resume a
         training that diverged would be ignored.
-
-        Raises:
-            InputError: the checkpoint is of another algorithm.
         """
         groups = schedule.optimizer.param_groups
         schedule.base_lrs = [self.learning_rate * group.get("scale", 1.0) for group in groups]
         for group, rate, share in zip(groups, schedule.base_lrs, schedule.lr_lambdas):
-            if not schedule.optimizer.defaults.keys() <= group.keys():
-                raise InputError(
-                    f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
-                    "another: leave it out, or start afresh without --ckpt_path"
-                )
             group["initial_lr"] = rate
             group["lr"] = rate * share(schedule.last_epoch)
             if self.algorithm != "sgd":

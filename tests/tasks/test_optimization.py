@@ -96,12 +96,13 @@ def test_sgd_steps_along_the_gradient() -> None:
 )
 def test_a_checkpoint_of_another_algorithm_is_refused(before: str, present: str) -> None:
     weight = nn.Parameter(torch.zeros(1))
-    saved = Optimization(algorithm=before).build([weight], total_steps=10)[0].state_dict()
-    options = Optimization(algorithm=present)
-    optimizer, schedule = options.build([weight], total_steps=10)
-    optimizer.load_state_dict(saved)
-    with pytest.raises(InputError, match=f"algorithm {present} cannot go on"):
-        options.adopt(schedule)
+    weight.grad = torch.ones(1)
+    optimizer, _ = Optimization(algorithm=before).build([weight], total_steps=10)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    Optimization(algorithm=before).check_resumable(saved)
+    with pytest.raises(InputError, match=f"{present} cannot go on with a checkpoint of {before}"):
+        Optimization(algorithm=present).check_resumable(saved)
 
 
 def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:

@@ -130,6 +130,12 @@ class ClassificationTask(Task):
         super().setup(stage)
         if stage != "fit":
             return
+        hops, pooling = (self.network.arguments[name] for name in ("num_hops", "pooling"))
+        if hops > 1 and pooling != "attention":
+            raise InputError(
+                f"network.num_hops {hops}: pooling {pooling} has none; leave it out, or give "
+                "--network.pooling attention"
+            )
         if self.data.balanced and self.loss.class_weights == "balanced":
             raise InputError(
                 "data.balanced and loss.class_weights balanced would favour rare labels twice: "
@@ -270,6 +276,7 @@ class ClassificationTask(Task):
         checkpoint["temperature"] = self.temperature
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         self.temperature = checkpoint["temperature"]
 
     def _unfreeze(self) -> None:

@@ -174,6 +174,7 @@ class LanguageModelTask(Task):
         checkpoint["carried_state"] = [self._gathered(part) for part in self._state]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         self._state = tuple(part[rank::world_size] for part in checkpoint["carried_state"])
 

@@ -304,7 +304,11 @@ class TranslationData(TaskData):
             world_size=world_size,
             say=rank_zero_info,
         )
-        limited = self.trainer is not None and isinstance(self.trainer.limit_train_batches, int)
+        limited = (
+            self.trainer is not None
+            and isinstance(self.trainer.limit_train_batches, int)
+            and not getattr(self.trainer, "fast_dev_run", False)  # which may ask for too many
+        )
         return StreamLoader(
             batches,
             collate_fn=self._collate_train(batches),

@@ -575,6 +575,7 @@ def test_a_given_list_of_words_is_the_vocabulary(folder, fit, tmp_path):
         (["--model.pretrained=x.ckpt"], "no checkpoint at x.ckpt"),
         (["--model.loss.class_weights=[1,2]"], "2 weights for 3 labels"),
         (["--model.loss.class_weights=balanced", "--data.balanced=true"], "rare labels twice"),
+        (["--network.num_hops=2"], "num_hops 2: pooling concat has none"),
     ],
 )
 def test_wrong_options_are_one_clear_line(folder, fit, tmp_path, flags, message):

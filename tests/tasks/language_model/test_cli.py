@@ -178,6 +178,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
         assert resumed["callbacks"]["Averaging"]["begun"] < resumed["global_step"]
 
 
+def test_muon_has_the_matrices_of_the_layers_and_nothing_else(folder, tmp_path):
+    flags = ["--model.optimization.algorithm=muon", "--trainer.max_steps=1"]
+    task = fit(folder, tmp_path, *flags).model
+    states = task.optimizers().state
+    for name, weight in task.network.named_parameters():
+        if weight.requires_grad:
+            of_muon = "weight_ih" in name or "weight_hh" in name
+            assert ("momentum_buffer" in states[weight]) == of_muon, name
+            assert ("exp_avg" in states[weight]) != of_muon, name
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -336,7 +347,7 @@ def test_a_resume_that_is_refused_leaves_the_settings(folder, tmp_path, monkeypa
     run = tmp_path / "language_model/version_0"
     monkeypatch.chdir(run / "checkpoints")  # the settings are found from there, too
     resume = ["fit", "--ckpt_path=last.ckpt", "--trainer.max_epochs=2"]
-    with pytest.raises(InputError, match="cannot go on with a checkpoint of another"):
+    with pytest.raises(InputError, match="sgd cannot go on with a checkpoint of adamw"):
         LanguageModelCLI([*resume, "--model.optimization.algorithm=sgd"])
     LanguageModelCLI(resume)
     assert "dirpath: null" in (run / "resumed.yaml").read_text()
