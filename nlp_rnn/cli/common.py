@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UnknownTokens",
+    "add_input",
     "add_model_options",
     "add_options",
     "new_path",
@@ -28,6 +29,19 @@ __all__ = [
     "read_together",
     "warnings_of_lines",
 ]
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """Where the texts stand, one a line; the files of several such options are read in turn."""
+    parser.add_argument(
+        "--input",
+        action="extend",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        default=[],
+        help="text files (default: standard input)",
+    )
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.cli.common import (
     UnknownTokens,
+    add_input,
     add_model_options,
     open_generator,
     positive,
@@ -35,15 +36,7 @@ def add_command(commands: Any) -> None:
     )
     parser.set_defaults(run=_run)
     parser.add_argument("checkpoint", type=Path, metavar="CKPT")
-    parser.add_argument(
-        "--input",
-        action="extend",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        default=[],
-        help="default: standard input",
-    )
+    add_input(parser)
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument(
         "--tokens",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.cli.common import (
     UnknownTokens,
+    add_input,
     add_model_options,
     add_options,
     new_path,
@@ -61,15 +62,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "checkpoint", nargs="+", type=Path, metavar="CKPT", help="several make an ensemble"
     )
-    parser.add_argument(
-        "--input",
-        action="extend",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        default=[],
-        help="text files (default: standard input)",
-    )
+    add_input(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="new file (default: standard output)"
     )
