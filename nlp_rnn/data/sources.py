@@ -21,7 +21,7 @@ from nlp_rnn.data.lines import read_lines
 from nlp_rnn.data.opinions import opinions
 from nlp_rnn.data.parallel import parallel_files, parallel_rows
 from nlp_rnn.data.phrasebook import phrasebook
-from nlp_rnn.data.tables import TOO_WIDE, find_tables, reading_options, short_row
+from nlp_rnn.data.tables import TOO_WIDE, find_tables, reading_options, refuse_archives, short_row
 from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError, reason_of
 
@@ -183,6 +183,8 @@ def _stream(paths: dict[str, Path]) -> IterableDataset:
 def _local(path: Path, streaming: bool) -> Any:
     options = reading_options(find_tables(path))
     if path.is_dir():
+        if not _has_tables(path):  # beside which an archive is what they came in
+            refuse_archives(path)
         return datasets.load_dataset(str(path), streaming=streaming, **options)
     if path.suffix not in _BUILDERS:
         raise InputError(f"{path}: no data with this ending is known; use {', '.join(_BUILDERS)}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from nlp_rnn.errors import InputError
 
-__all__ = ["TOO_WIDE", "find_tables", "reading_options", "short_row"]
+__all__ = ["TOO_WIDE", "find_tables", "reading_options", "refuse_archives", "short_row"]
 
 TOO_WIDE = "Length of header or names does not match"
 """How pandas' warning of a row with too many cells begins, some of which it drops."""
@@ -31,13 +31,15 @@ def find_tables(path: Path) -> list[Path]:
     for file in path.rglob("*.[ct]sv.*"):
         if file.suffix in _PACKED:
             raise InputError(f"{file} is compressed: unpack it, or leave it out of the folder")
-    tables = [*path.rglob("*.[ct]sv")]
-    if not tables:  # beside which it is what they came in
-        _refuse_archives(path)
-    return tables
+    return [*path.rglob("*.[ct]sv")]
 
 
-def _refuse_archives(path: Path) -> None:
+def refuse_archives(path: Path) -> None:
+    """Refuse tables in zip files, which are read by pandas' own rules.
+
+    Raises:
+        InputError: naming the file.
+    """
     for file in path.rglob("*.zip"):
         if zipfile.is_zipfile(file) and _TABLES & {
             Path(name).suffix for name in zipfile.ZipFile(file).namelist()

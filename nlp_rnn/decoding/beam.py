@@ -131,7 +131,7 @@ def beam_search(
         beam, tokens = beam.gather(1, slots), tokens.gather(1, slots)
         prefix = history.gather(1, beam[..., None].expand(-1, -1, t - 1))
         history = torch.cat([prefix, tokens[..., None]], -1)
-        best_left = log_probs[:, 0]
+        best_left = log_probs[:, 0]  # -inf where none is left; over a ceiling of inf that is NaN
         done = (best_left == -math.inf) | (best_left / ceiling <= top[:, -1]) | (ended >= beam_size)
         log_probs = log_probs.masked_fill(done[:, None], -math.inf)
 

@@ -15,9 +15,9 @@ _CHANGING = ("lr", "betas", "weight_decay")
 class MuonAdamW(torch.optim.Optimizer):
     """Steps by the orthogonal part of a matrix' momentum (Jordan et al. 2024).
 
-    A gradient through time is nearly of low rank: a few directions have all of its norm. Muon
-    moves all directions alike. Its steps are scaled to have the size of AdamW's (Liu et al. 2025),
-    so that both share a learning rate and a weight decay. Orthogonalisation is in bfloat16.
+    Momentum is often nearly of low rank, they find, and Muon moves all directions alike. Its steps
+    are scaled to have the size of AdamW's (Liu et al. 2025), so that both share a learning rate
+    and a weight decay. Orthogonalisation is in bfloat16.
 
     Args:
         parameters: all of them, or groups.
