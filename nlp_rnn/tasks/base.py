@@ -116,13 +116,7 @@ class Task(LightningModule):
         optimizer, schedule = self.optimization.build(
             groups,
             total_steps=total if total >= 0 else math.inf,  # -1: streamed, and no max_steps
-            matrices=[
-                weight
-                for layer in self.network.modules()
-                if isinstance(layer, nn.RNNBase)
-                for weight in layer.parameters()
-                if weight.ndim == 2
-            ],
+            network=self.network,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

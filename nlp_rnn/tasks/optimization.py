@@ -1,35 +1,45 @@
 """The optimizer and its learning-rate schedule, as one plain value."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.optim import SGD, AdamW, Muon
 from torch.optim.lr_scheduler import LambdaLR
 
 from nlp_rnn.errors import InputError, require
-from nlp_rnn.tasks.muon import MuonAdamW
+from nlp_rnn.tasks.split_optimizer import SplitOptimizer
 
 __all__ = ["Optimization"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization:
-    """AdamW, Muon or plain SGD, with warm-up and decay.
+    """AdamW, plain SGD, or two algorithms for two parts of the network; with warm-up and decay.
+
+    SGD is the classic of language models. Adam gives the embeddings of rare words steps as long as
+    those of frequent ones, of which SGD takes the longer the more there is to learn from; layers
+    gain by Adam's. ``adam_sgd`` has both, and no momentum, as Melis et al. (2018) train language
+    models by Adam: successive windows of a text are about the same things.
 
     Args:
-        algorithm: ``adamw`` (Loshchilov & Hutter 2019), ``muon`` for the matrices of recurrent
-            layers and AdamW for the rest, see `MuonAdamW`, or ``sgd`` without momentum, the
-            classic of language models, which takes rates of 1 to 30.
+        algorithm: ``adamw`` (Loshchilov & Hutter 2019); ``sgd`` without momentum, with rates of 1
+            to 30; ``adam_sgd``, SGD for embeddings, a softmax tied to them among these, and Adam
+            without momentum for all else; or ``muon``, for the matrices of recurrent layers, with
+            AdamW for all else: steps by the orthogonal part of a matrix' momentum (Jordan et al.
+            2024), of the size of AdamW's (Liu et al. 2025), found in bfloat16.
         learning_rate: the peak, reached after the warm-up.
+        embedding_rate: that of the embeddings under ``adam_sgd``.
         warmup_steps: updates over which the rate rises linearly.
         decay: after it the rate falls to ``final_share`` of the peak along a ``cosine``
             (Loshchilov & Hutter 2017), falls as the ``inverse_sqrt`` of the update (Vaswani et
             al. 2017), or stays ``constant``.
         final_share: where the cosine ends, as a share of the peak.
-        beta2: decay of AdamW's squared-gradient average.
+        beta2: decay of Adam's squared-gradient average.
         weight_decay: share of the weights, times the rate, taken off at each update; of all of
             them, biases and embeddings too.
 
@@ -37,8 +47,9 @@ class Optimization:
         InputError: a value out of range.
     """
 
-    algorithm: Literal["adamw", "muon", "sgd"] = "adamw"
+    algorithm: Literal["adamw", "adam_sgd", "muon", "sgd"] = "adamw"
     learning_rate: float = 2e-3
+    embedding_rate: float = 300.0
     warmup_steps: int = 400
     decay: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
     final_share: float = 0.02
@@ -46,8 +57,9 @@ class Optimization:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        rate = self.learning_rate
-        require(0 < rate < math.inf, f"learning_rate {rate}", "a rate above 0")
+        for name in ("learning_rate", "embedding_rate"):
+            rate = getattr(self, name)
+            require(0 < rate < math.inf, f"{name} {rate}", "a rate above 0")
         require(self.warmup_steps >= 0, f"warmup_steps {self.warmup_steps}", "0 or more")
         require(0 <= self.final_share <= 1, f"final_share {self.final_share}", "0 to 1")
         require(0 <= self.beta2 < 1, f"beta2 {self.beta2}", "0 to below 1")
@@ -58,7 +70,7 @@ class Optimization:
         parameters: Iterable[nn.Parameter] | list[dict[str, Any]],
         *,
         total_steps: float,
-        matrices: Collection[nn.Parameter] = (),
+        network: nn.Module | None = None,
     ) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """The optimizer and a schedule to be stepped once an update.
 
@@ -66,7 +78,7 @@ class Optimization:
             parameters: what to train, or groups of it, whose rate is multiplied by their
                 ``scale`` if they have one.
             total_steps: updates in all, where the cosine ends; may be infinite for the others.
-            matrices: those of the parameters that Muon takes.
+            network: where two algorithms find their parts of the parameters.
 
         Raises:
             InputError: a cosine without an end.
@@ -76,19 +88,39 @@ class Optimization:
                 "a cosine decay ends with the last update, which is not known here: give "
                 "--trainer.max_steps, or --model.optimization.decay inverse_sqrt or constant"
             )
-        rate, decay, betas = self.learning_rate, self.weight_decay, (0.9, self.beta2)
-        optimizer: torch.optim.Optimizer
-        if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
-            optimizer = torch.optim.SGD(parameters, lr=rate, weight_decay=decay, fused=True)
-        elif self.algorithm == "muon":
-            optimizer = MuonAdamW(parameters, matrices, lr=rate, betas=betas, weight_decay=decay)
-        else:
-            optimizer = torch.optim.AdamW(
-                parameters, lr=rate, betas=betas, eps=1e-9, weight_decay=decay, fused=True
-            )
+        optimizer = self._optimizer(parameters, network or nn.Module())
         for group in optimizer.param_groups:
-            group["lr"] = rate * group.setdefault("scale", 1.0)
+            group["lr"] = self.learning_rate * group.setdefault("scale", 1.0)
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Decay of Adam's averages of gradients and of their squares."""
+        return 0.0 if self.algorithm == "adam_sgd" else 0.9, self.beta2
+
+    def _optimizer(
+        self, parameters: Iterable[nn.Parameter] | list[dict[str, Any]], network: nn.Module
+    ) -> torch.optim.Optimizer:
+        rate, decay, betas = self.learning_rate, self.weight_decay, self.betas
+        adamw = partial(AdamW, eps=1e-9, fused=True)
+        if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
+            return SGD(parameters, lr=rate, weight_decay=decay, fused=True)
+        if self.algorithm == "adamw":
+            return adamw(parameters, lr=rate, betas=betas, weight_decay=decay)
+        split = partial(
+            SplitOptimizer,
+            parameters,
+            second=adamw,
+            name=self.algorithm,
+            lr=rate,
+            betas=betas,
+            weight_decay=decay,
+        )
+        if self.algorithm == "muon":
+            muon = partial(Muon, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            return split(_recurrent_matrices(network), first=muon, ratio=1.0)
+        sgd = partial(SGD, fused=True)
+        return split(_embeddings(network), first=sgd, ratio=self.embedding_rate / rate)
 
     def check_resumable(self, state: dict[str, Any]) -> None:
         """Refuse the saved state of another algorithm's optimizer.
@@ -96,8 +128,8 @@ class Optimization:
         Raises:
             InputError: naming both.
         """
-        names = state["param_groups"][0].keys()
-        saved = "sgd" if "betas" not in names else "muon" if "momentum" in names else "adamw"
+        group = state["param_groups"][0]
+        saved = group.get("algorithm", "adamw" if "betas" in group else "sgd")
         if saved != self.algorithm:
             raise InputError(
                 f"optimization.algorithm {self.algorithm} cannot go on with a checkpoint of "
@@ -116,7 +148,7 @@ class Optimization:
             group["initial_lr"] = rate
             group["lr"] = rate * share(schedule.last_epoch)
             if self.algorithm != "sgd":
-                group["betas"] = (0.9, self.beta2)
+                group["betas"] = self.betas
             group["weight_decay"] = self.weight_decay
 
     def share(self, step: int, total_steps: float) -> float:
@@ -131,3 +163,22 @@ class Optimization:
         done = min(1.0, (step - warmup) / max(1.0, total_steps - warmup))
         cosine = 0.5 * (1 + math.cos(math.pi * done))
         return self.final_share + (1 - self.final_share) * cosine
+
+
+def _recurrent_matrices(network: nn.Module) -> list[nn.Parameter]:
+    return [
+        weight
+        for layer in network.modules()
+        if isinstance(layer, nn.RNNBase)
+        for weight in layer.parameters()
+        if weight.ndim == 2
+    ]
+
+
+def _embeddings(network: nn.Module) -> list[nn.Parameter]:
+    return [
+        weight
+        for layer in network.modules()
+        if isinstance(layer, nn.Embedding)
+        for weight in layer.parameters()
+    ]
