@@ -21,10 +21,10 @@ __all__ = ["Optimization"]
 class Optimization:
     """AdamW, plain SGD, or two algorithms for two parts of the network; with warm-up and decay.
 
-    SGD is the classic of language models. Adam gives the embeddings of rare words steps as long as
-    those of frequent ones, of which SGD takes the longer the more there is to learn from; layers
-    gain by Adam's. ``adam_sgd`` has both, and no momentum, as Melis et al. (2018) train language
-    models by Adam: successive windows of a text are about the same things.
+    SGD is the classic of language models: it moves an embedding as far as there is to learn about
+    it, where Adam moves those of rare words as far as any. Layers learn faster by Adam. With
+    ``adam_sgd`` each has its own, and no momentum, as Melis et al. (2018) have Adam for language
+    models: successive windows of a text are about the same things.
 
     Args:
         algorithm: ``adamw`` (Loshchilov & Hutter 2019); ``sgd`` without momentum, with rates of 1
