@@ -141,7 +141,10 @@ def train(variant: Variant, windows: Sequence[Window]) -> list[float]:
 def load(dataset: str, column: str, *, streams: int, window: int) -> tuple[int, list[Window]]:
     """The size of a data set's vocabulary, and its training windows that are full."""
     datasets.disable_progress_bars()
-    texts = load_splits(dataset, columns={"text": column})["train"]["text"][:]
+    splits = load_splits(dataset, columns={"text": column})
+    if "train" not in splits:
+        raise InputError(f"{dataset} has no train split (it has {', '.join(splits)})")
+    texts = splits["train"]["text"][:]
     words = len({word for text in texts for word in text.split()} - {"<unk>"})
     vocabulary = WordVocabulary.train(texts, vocab_size=min(10_002, words + 4))
     ids = [EOS] + [i for text in texts for i in [*vocabulary.encode(text), EOS]]

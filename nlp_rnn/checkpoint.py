@@ -12,6 +12,7 @@ to resume it holds:
 """
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
         InputError: no such file, not a checkpoint of ours, damaged, of another task, written by
             a newer version, or with weights that are not finite.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 - raises no error
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: give the path of a .ckpt file written by fit")
     try:

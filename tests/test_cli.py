@@ -727,6 +727,7 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
     for name, content, texts in (
         ("a.tsv", 'review\tid\n"not closed\t1\ngood\t2\n', ['"not closed', "good"]),
         ("a.csv", f"review\n{long}\n", [long]),
+        ("a.csv", "\nx,review\n1,good\n  \n", ["good"]),
         ("a.jsonl", '{"review": "good"}\n\n{"review": "bad"}\n', ["good", "bad"]),
         ("a.jsonl", '{"review": "half a pair: \\ud83d"}\n', ["half a pair: \ud83d"]),
     ):
@@ -741,6 +742,12 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
     ("name", "content", "flags", "message"),
     [
         ("a.csv", "x,y\n1,2\n", ["--column=review"], "no column 'review'; there are x, y"),
+        (
+            "a.csv",
+            "\n \nx,review\n1\n",
+            ["--column=review"],
+            "line 4: the row ends before 'review'",
+        ),
         ("a.csv", "x,review\n1\n", ["--column=review"], "line 2: the row ends before 'review'"),
         ("a.csv", "review\ngood, bad\n", ["--column=review"], "line 2: more cells than the header"),
         ("a.csv", "review,review\n1,2\n", ["--column=review"], "2 columns are called 'review'"),

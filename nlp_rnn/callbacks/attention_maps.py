@@ -8,9 +8,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
+from nlp_rnn.errors import TruncationWarning
 from nlp_rnn.explain.heatmap import attention_figure
 
 __all__ = ["AttentionMaps"]
+
+LARGEST = 2000.0
+"""Pixels a side: TensorBoard's writer takes 28 bytes for each of a picture."""
 
 
 class AttentionMaps(Callback):
@@ -43,10 +47,12 @@ class AttentionMaps(Callback):
             return
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            warnings.simplefilter("ignore", TruncationWarning)  # a picture of the rest
             for number, source in enumerate([text for text in batch.sources if text.strip()]):
                 if number == self.count:
                     break
                 figure = attention_figure(translator.align(source))
+                figure.set_dpi(min(100.0, LARGEST / max(figure.get_size_inches())))
                 boards[0].experiment.add_figure(f"attention/{number}", figure, trainer.global_step)
         # A missing font is said once, not at every validation nor, as matplotlib does, by glyph.
         if caught and not self._warned:

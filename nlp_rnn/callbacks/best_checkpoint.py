@@ -31,14 +31,19 @@ class BestCheckpoint(ModelCheckpoint):
         """Refuse what would lose the best checkpoint.
 
         Raises:
-            InputError: several under one name, the weights without their average, between
-                validations, or the worst; also a stop where training does best.
+            InputError: several under one name, or one under that of the last, the weights without
+                their average, between validations, or the worst; also a stop where training does
+                best.
         """
         one_name = not self._enable_version_counter and "{step" not in (self.filename or "{step")
         if self.save_top_k not in (0, 1) and one_name:
             raise InputError(
                 f"--checkpoint.save_top_k {self.save_top_k}: they would overwrite each other; give "
                 "a name for each with --checkpoint.filename best-{step}"
+            )
+        if self.filename == "last":
+            raise InputError(
+                "--checkpoint.filename last: the last checkpoint has that name; give another one"
             )
         if self._every_n_train_steps or self._train_time_interval is not None:
             raise InputError(

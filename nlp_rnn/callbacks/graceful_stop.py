@@ -29,7 +29,8 @@ class GracefulStop(Checkpoint):
     weights are up to date.
 
     A stream that turns out to be damaged in the middle of an epoch ends it likewise, in a single
-    process; of several, the others would have to know of it to save.
+    process; of several, the others would have to know of it to save. Between the batches of an
+    update it would be no place to go on from: what was saved before stays.
     """
 
     def __init__(self) -> None:

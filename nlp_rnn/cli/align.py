@@ -35,7 +35,7 @@ def _run(args: argparse.Namespace) -> None:
     from nlp_rnn.explain.heatmap import check_picture, save_heatmap
 
     check_picture(args.output)  # and its place, before the work
-    new_path(args.output, "--output")
+    output = new_path(args.output, "--output")
     translator = open_translator(args)
     with warnings_of_lines(0):
-        save_heatmap(translator.align(args.sentence, args.target), args.output)
+        save_heatmap(translator.align(args.sentence, args.target), output)

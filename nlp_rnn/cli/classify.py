@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -117,6 +118,10 @@ def _objects(file: Iterator[str], path: Path, name: str) -> Iterator[str]:
 
 def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
     csv.field_size_limit(2**31 - 1)  # texts may be long
+    lines = iter(file)
+    numbered = ((number, line) for number, line in enumerate(lines) if line.strip())
+    blank, header = next(numbered, (0, ""))  # lines before the header
+    file = itertools.chain([header], lines)
     # As in training: quotes of a .tsv are text.
     table = (
         csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -131,11 +136,13 @@ def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
     for row in table:
         if None in row:
             raise InputError(
-                f"{path}, line {table.line_num}: more cells than the header has; in .csv, quote "
-                "cells with commas"
+                f"{path}, line {blank + table.line_num}: more cells than the header has; in .csv, "
+                "quote cells with commas"
             )
+        if row[name] is None and not "".join(row[each] or "" for each in names).strip():
+            continue  # a line of spaces
         if row[name] is None:
-            raise InputError(f"{path}, line {table.line_num}: the row ends before {name!r}")
+            raise InputError(f"{path}, line {blank + table.line_num}: the row ends before {name!r}")
         yield row[name]
 
 

@@ -1,6 +1,7 @@
 """What several commands share: how a model is opened, files that belong together, warnings."""
 
 import argparse
+import os
 import sys
 import tempfile
 import warnings
@@ -174,9 +175,13 @@ def new_path(path: Path, option: str) -> Path:
         path: a file or folder.
         option: that gave it.
 
+    Returns:
+        The path, a leading tilde resolved.
+
     Raises:
         InputError: it exists, as nothing is ever overwritten; or its folder cannot be written to.
     """
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 - raises no error
     if path.exists():
         raise InputError(f"{path} exists: name a new one with {option}")
     try:

@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace) -> None:
     from nlp_rnn.data.tokenizer import UNK
 
     if args.output:
-        new_path(args.output, "--output")
+        args.output = new_path(args.output, "--output")
     search = _search(args)
     lines = read_texts(args.input)
     with ExitStack() as stack:

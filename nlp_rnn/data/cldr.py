@@ -95,11 +95,11 @@ class Speaker:
 
     def days(self, year: int, month: int, first: int, last: int) -> str:
         start, end = datetime.date(year, month, first), datetime.date(year, month, last)
-        return dates.format_interval(start, end, "yMMMMd", locale=self.locale)
+        return self._interval(start, end, "yMMMMd", "d")
 
     def months(self, year: int, first: int, last: int) -> str:
         start, end = datetime.date(year, first, 1), datetime.date(year, last, 1)
-        return dates.format_interval(start, end, "yMMMM", locale=self.locale)
+        return self._interval(start, end, "yMMMM", "M")
 
     def past(self, number: int, span: str) -> str:
         return self._delta(-number, span)
@@ -135,6 +135,13 @@ class Speaker:
 
     def _list(self, style: str, place: str, first: str, second: str) -> str:
         return str(self.locale.list_patterns[style][place].format(first, second))
+
+    def _interval(self, start: datetime.date, end: datetime.date, skeleton: str, field: str) -> str:
+        formats = self.locale.interval_formats
+        # Persian's "LLLL to MMMM y" is one piece to Babel, which would write the start twice.
+        if len(formats[dates.match_skeleton(skeleton, formats)][field]) < 2:
+            raise KeyError(skeleton)
+        return dates.format_interval(start, end, skeleton, locale=self.locale)
 
     def _skeleton(self, skeleton: str, date: datetime.date) -> str:
         return dates.format_skeleton(skeleton, date, locale=self.locale)

@@ -39,6 +39,7 @@ def load_splits(
     columns: dict[str, str],
     streaming: bool = False,
     splits: Collection[str] | None = None,
+    plain_text: bool = True,
 ) -> DatasetDict | IterableDatasetDict:
     r"""Loads the splits of a data set with exactly the columns that are wanted, as plain strings.
 
@@ -64,6 +65,7 @@ def load_splits(
         streaming: Read while iterating; only the first row is looked at here.
         splits: Those that are wanted; others may lack columns, and are left as they are, or out
             where every split is a file and one of these is wanted.
+        plain_text: One column may also be the lines of a text file.
 
     Raises:
         InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
@@ -80,9 +82,10 @@ def load_splits(
         found = built_in[dataset](columns)
         return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
     files = parallel_files(path, wanted, splits)
-    if len(wanted) == 1 and path.suffix == ".txt" and path.is_file():
+    plain_text = plain_text and len(wanted) == 1
+    if plain_text and path.suffix == ".txt" and path.is_file():
         files = {"train": [path]}
-    elif len(wanted) == 1 and not files:
+    elif plain_text and not files:
         files = parallel_files(path, ["txt"])
         wanted_files = {"train", *(splits or ())} & files.keys()
         if not wanted_files and _has_tables(path):  # beside which it is a note, no data

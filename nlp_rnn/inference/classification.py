@@ -141,7 +141,7 @@ class TextClassifier:
             InputError: a batch size below 1.
         """
         if isinstance(texts, str):
-            return self([texts])[0]
+            return self([texts], batch_size=batch_size)[0]
         scores = self.logits(texts, batch_size=batch_size) / self.temperature
         probs = self.network.log_probs(scores).exp()
         return [self._classification(each) for each in probs.tolist()]

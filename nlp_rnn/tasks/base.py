@@ -136,11 +136,16 @@ class Task(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """End with a validation, and so with a checkpoint, where `max_steps` cuts an epoch.
 
+        Whatever the least number of epochs is, and of those to the next validation.
+
         `max_time` may be over between the batches of an update: then it is once that is done.
         """
         trainer = self.trainer
         if self.global_step == trainer.max_steps:
             trainer.should_stop = True  # validates first
+            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
+            if trainer.check_val_every_n_epoch:
+                trainer.check_val_every_n_epoch = 1
         elif (batch_idx + 1) % trainer.accumulate_grad_batches and not trainer.is_last_batch:
             trainer.should_stop = False
 

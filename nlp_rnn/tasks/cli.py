@@ -1,8 +1,10 @@
 """One command line for every task: LightningCLI with a network beside model, data and trainer."""
 
 import inspect
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +33,7 @@ from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
 from nlp_rnn.tasks.saving import DurableCheckpointIO
 
-__all__ = ["TaskCLI", "has_option"]
+__all__ = ["TaskCLI", "has_option", "without_printing"]
 
 
 _LIMITS = {
@@ -88,10 +90,11 @@ class TaskCLI(LightningCLI):
         self.monitor = monitor
         self.mode = mode
         self.callbacks = callbacks
+        self._folder: Path | None = None
         given = list(sys.argv[1:] if args is None else args)
         self.called = given[0] if given else ""
         if given[:1] == ["fit"] and not has_option(given, "-c", "--config"):
-            resumed = Path(_value(given, "--ckpt_path") or "")
+            resumed = Path(_value(given, "--ckpt_path") or "").expanduser()
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
             elif not has_option(given, "--data") and _value(given, "--data.dataset") in (
@@ -150,15 +153,25 @@ class TaskCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse; with a checkpoint, parse again with what it remembers as defaults."""
-        self.config = parser.parse_args(args)
+        """Parse; with a checkpoint, parse again with what it remembers as defaults.
+
+        A configuration is printed once these are known.
+        """
+        settled = without_printing(args)
+        self.config = self._parsed(parser, settled)
         self.remembered: dict[str, Any] = {}
         subcommand = self.config.subcommand
         path = self.config[subcommand].get("ckpt_path")
-        if not path:
-            if subcommand != "fit":
-                raise InputError(f"{subcommand} needs a trained model: give --ckpt_path best.ckpt")
-            return
+        if path:
+            self._adopt(path, parser, settled)
+        if len(settled) < len(args):
+            parser.parse_args(args)  # prints and ends
+        if not path and subcommand != "fit":
+            raise InputError(f"{subcommand} needs a trained model: give --ckpt_path best.ckpt")
+
+    def _adopt(self, path: str, parser: LightningArgumentParser, args: Sequence[str]) -> None:
+        """What a checkpoint remembers holds wherever nothing else is given."""
+        subcommand = self.config.subcommand
         checkpoint = open_checkpoint(path, task=self.task_class.name)
         arguments = checkpoint["hyper_parameters"]
         remembered = self.remembered = checkpoint[self.data_class.__qualname__]
@@ -173,7 +186,7 @@ class TaskCLI(LightningCLI):
 
         def adopt(names: set[str]) -> Any:
             defaults({name: data[name] for name in names})
-            self.config = parser.parse_args(args)
+            self.config = self._parsed(parser, args)
             return self.config[subcommand]
 
         defaults({f"network.{name}": value for name, value in arguments.items()})
@@ -196,6 +209,15 @@ class TaskCLI(LightningCLI):
         if subcommand == "fit" and self.config.fit.checkpoint.dirpath is None:
             # Its own folder, where the best score so far is known.
             self.config.fit.checkpoint.dirpath = str(Path(path).parent)
+
+    def _parsed(self, parser: LightningArgumentParser, args: Any) -> Any:
+        """Parsed, with a home folder for each tilde, which shells leave alone behind ``=``."""
+        config = parser.parse_args(args)
+        given = config[config.subcommand]
+        for name in ("trainer.default_root_dir", "checkpoint.dirpath", "ckpt_path"):
+            if given.get(name):
+                given[name] = os.path.expanduser(given[name])  # noqa: PTH111 - raises no error
+        return config
 
     def validate(self, **kwargs: Any) -> None:
         self.trainer.validate(**{**kwargs, "verbose": False})
@@ -275,19 +297,49 @@ class TaskCLI(LightningCLI):
             )
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             root = trainer.get("default_root_dir") or "runs"
-            board = TensorBoardLogger(root, name=self.task_class.name)
+            board = self._new_folder(root)
             kwargs["logger"] = [board, CSVLogger(root, board.name, version=board.version)]
         elif self.subcommand == "fit" and not trainer.get("logger"):
             # A folder of its own all the same: nothing of another run is overwritten.
-            root = trainer.get("default_root_dir") or "runs"
-            kwargs["default_root_dir"] = TensorBoardLogger(root, name=self.task_class.name).log_dir
+            board = self._new_folder(trainer.get("default_root_dir") or "runs")
+            kwargs["default_root_dir"] = board.log_dir
         elif self.subcommand != "fit":
             kwargs.setdefault("logger", trainer.get("logger") or False)
-        built = super().instantiate_trainer(**kwargs)
+        try:
+            built = super().instantiate_trainer(**kwargs)
+        except BaseException:
+            self._leave_no_empty_folder()
+            raise
         if built.precision.startswith("bf16"):
             setting = f"--trainer.precision {built.precision}"
             warn_of_slow_bf16(built, setting, "--trainer.precision 32-true")
         return built
+
+    def _new_folder(self, root: str) -> TensorBoardLogger:
+        """A logger whose folder is new, and made at once: another run may be starting, too."""
+        while True:
+            board = TensorBoardLogger(root, name=self.task_class.name)
+            first = not getattr(rank_zero_only, "rank", 0)
+            if not first or "://" in str(root):
+                return board
+            try:
+                Path(board.log_dir).mkdir(parents=True)
+            except FileExistsError:
+                continue
+            self._folder = Path(board.log_dir)
+            return board
+
+    def _leave_no_empty_folder(self) -> None:
+        """After a run that came to nothing."""
+        if self._folder:
+            with suppress(OSError):  # there is something in it
+                self._folder.rmdir()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            self._leave_no_empty_folder()
 
     def _check_folder(self) -> None:
         """A run keeps its best and last checkpoint under names that another may have used.
@@ -335,6 +387,11 @@ class TaskCLI(LightningCLI):
 def has_option(args: Sequence[str], *options: str) -> bool:
     """Whether a command line names one of the options."""
     return any(arg.split("=")[0] in options for arg in args)
+
+
+def without_printing(args: Sequence[str]) -> list[str]:
+    """A command line that does its work instead of printing its configuration."""
+    return [arg for arg in args if arg.split("=")[0] != "--print_config"]
 
 
 def _value(args: Sequence[str], option: str) -> str | None:

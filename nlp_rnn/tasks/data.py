@@ -175,6 +175,8 @@ class TaskData(LightningDataModule):
             columns=columns,
             streaming=self.streaming,
             splits=both if carved else [name],
+            # A part of the columns, as predict reads, is sought where all of them are.
+            plain_text=len(self.columns) == 1,
         )
         if carved:
             loaded = self.carve(loaded)

@@ -38,7 +38,7 @@ def run(cli: Callable[[], object]) -> None:
         _stop(f"training diverged at {error}", 1)
     except MisconfigurationException as error:  # of the --trainer options, in Lightning's words
         _stop(f"error: {str(error).strip().splitlines()[0]}", 2)
-    except (ValueError, RuntimeError) as error:  # likewise, where Lightning itself raises it
+    except (TypeError, ValueError, RuntimeError) as error:  # where Lightning itself raises it
         if not _raised_by_lightning(error):
             raise
         _stop(f"error: {str(error).strip().splitlines()[0]}", 2)

@@ -38,6 +38,23 @@ def test_draws_a_few_sentences_and_changes_nothing(
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
+def test_a_picture_of_long_sentences_is_no_larger_than_a_screen(
+    tmp_path, network, tokenizer, monkeypatch
+) -> None:
+    board = TensorBoardLogger(tmp_path)
+    drawn = []
+    monkeypatch.setattr(board.experiment, "add_figure", lambda _, figure, __: drawn.append(figure))
+    trainer = SimpleNamespace(
+        loggers=[board], sanity_checking=False, is_global_zero=True, global_step=7
+    )
+    module = SimpleNamespace(translator=Translator([network], tokenizer, tokenizer))
+    batch = SimpleNamespace(sources=["red dog " * 40, "red dog"])
+    AttentionMaps().on_validation_batch_end(trainer, module, None, batch, batch_idx=0)
+    sizes = [figure.get_size_inches() * figure.dpi for figure in drawn]
+    assert max(sizes[0]) <= 2000.5
+    assert drawn[1].dpi == 100
+
+
 def test_a_missing_font_is_said_once(tmp_path, network, tokenizer, caplog, monkeypatch) -> None:
     monkeypatch.setattr("nlp_rnn.explain.fonts._candidates", lambda: iter(()))
     board = TensorBoardLogger(tmp_path)

@@ -61,7 +61,8 @@ def test_the_plain_mean_once_the_loss_is_above_the_best_but_for_the_last() -> No
     # 2.5 is below the 3.0 of two validations before, 2.9 is above the 2.0 of two before.
     assert non_monotone(weights, losses, patience=1) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     # Three left out, 3.1 is the first above what remains: 3.0.
-    assert non_monotone(weights, losses, patience=3) == weights
+    kept = non_monotone([*weights, 8.0], [*losses, 1.0], patience=3)
+    assert kept == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 7.5]
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 2.0])

@@ -40,6 +40,12 @@ def test_every_number_of_a_span_has_words_of_its_own(locale):
     assert len(set(texts)) == len(texts)
 
 
+def test_an_interval_that_babel_cannot_write_has_no_text():
+    months = Phrase("months", (2001, 1, 3))
+    assert Speaker("en").text(months) == "January \u2013 March 2001"
+    assert Speaker("fa").text(months) is None  # "January to January 2001"
+
+
 def test_text_has_single_ordinary_spaces_and_no_marks_of_direction():
     for locale in ("en", "fr", "ar", "he"):
         for phrase, *_ in CASES:

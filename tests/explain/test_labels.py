@@ -17,7 +17,10 @@ def test_every_count_is_written_where_it_belongs():
 
 
 def test_a_label_that_never_occurs_can_be_drawn():
-    confusion_figure(torch.tensor([[3, 0], [0, 0]]), ["a", "b"]).canvas.draw()
+    figure = confusion_figure(torch.tensor([[3, 0], [0, 0]]), ["a", "b"])
+    figure.canvas.draw()
+    shares = torch.as_tensor(figure.axes[0].images[0].get_array())
+    assert shares.tolist() == [[1.0, 0.0], [0.0, 0.0]]
 
 
 def test_a_price_is_no_formula():

@@ -13,6 +13,8 @@ SIZES = {"vocab_size": 30, "embedding_size": 8, "hidden_size": 12, "num_layers":
 @pytest.mark.parametrize("backward", [False, True])
 def test_the_encoder_reads_as_the_language_model_does(cell, backward):
     source = LanguageModel(**SIZES, cell=cell, layer_norm=True).eval()
+    for weight in source.parameters():  # also those that all networks start alike
+        torch.nn.init.normal_(weight)
     classifier = Classifier(**SIZES, cell=cell, layer_norm=True, directions="apart").eval()
     copy_language_model(source, classifier, path="lm.ckpt", backward=backward)
     tokens = torch.randint(4, 30, (2, 7))

@@ -29,7 +29,7 @@ from nlp_rnn.models.transfer import SHARED_ARGUMENTS
 from nlp_rnn.tasks.base import warnings_of_rows
 from nlp_rnn.tasks.classify.data import ClassificationData
 from nlp_rnn.tasks.classify.task import ClassificationTask, Evaluation
-from nlp_rnn.tasks.cli import TaskCLI, has_option
+from nlp_rnn.tasks.cli import TaskCLI, has_option, without_printing
 
 __all__ = ["ClassifyCLI"]
 
@@ -94,7 +94,7 @@ class ClassifyCLI(TaskCLI):
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse; the sizes of a language model to start from are defaults of the network's."""
-        given = parser.parse_args(args, defaults=True)
+        given = parser.parse_args(without_printing(args), defaults=True)
         section = given[given.subcommand]
         path = section.model.pretrained
         if given.subcommand == "fit" and path and not section.get("ckpt_path"):

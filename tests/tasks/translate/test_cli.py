@@ -20,6 +20,7 @@ from nlp_rnn.tasks.base import DivergedError
 from nlp_rnn.tasks.run import run
 from nlp_rnn.tasks.saving import DurableCheckpointIO
 from nlp_rnn.tasks.translate.cli import TranslateCLI
+from nlp_rnn.tasks.translate.data import TranslationData
 
 DROPOUTS = ["embedding_dropout", "word_dropout", "dropout", "encoder_dropout", "output_dropout"]
 SMALL = [
@@ -358,6 +359,8 @@ def test_two_processes_score_as_one(trained: Path) -> None:
         (["--trainer.limit_val_batches=0"], "the best checkpoint is chosen by validation"),
         (["--early_stopping.monitor=val_blue"], "val_blue"),
         (["--trainer.strategy=nonsense"], "nonsense"),
+        (["--trainer.devices=-1", "--trainer.accelerator=cpu"], "should be an int > 0"),
+        (["--checkpoint.filename=last"], "the last checkpoint has that name"),
         (["--trainer.default_root_dir={corpus}/train.jsonl/runs"], "train.jsonl"),
         (["--trainer.val_check_interval=00:00:10:00"], "00:00:10:00"),
         (['--trainer.val_check_interval={{"minutes": 10}}'], "a resume knows of no clock"),
@@ -391,6 +394,66 @@ def test_without_a_logger_a_run_has_a_folder_all_the_same(
         assert (folder / "config.yaml").is_file()
         assert (folder / "checkpoints" / "best.ckpt").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_run_has_a_folder_of_its_own_from_its_start(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def second(data: TranslationData) -> None:
+        if not begun:
+            begun.append("first")
+            fit(corpus, tmp_path, "--trainer.max_steps=1")
+        prepare(data)
+
+    prepare = TranslationData.prepare_data
+    monkeypatch.setattr(TranslationData, "prepare_data", second)
+    fit(corpus, tmp_path, "--trainer.max_steps=1")
+    for version in ("version_0", "version_1"):
+        assert (tmp_path / "translate" / version / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_a_run_that_is_refused_leaves_no_folder(corpus: Path, tmp_path: Path) -> None:
+    for flag in ("--trainer.strategy=nonsense", "--data.source=none"):
+        with pytest.raises((InputError, ValueError)):
+            fit(corpus, tmp_path, flag)
+    assert not [*(tmp_path / "translate").iterdir()]
+
+
+def test_a_tilde_is_the_home_folder(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    fit(corpus, Path("~/runs"), "--trainer.max_steps=1")
+    assert [each.name for each in tmp_path.iterdir()] == ["home"]
+    TranslateCLI(["test", "--ckpt_path=~/runs/translate/version_0/checkpoints/best.ckpt"])
+    with pytest.raises(InputError, match="holds checkpoints"):
+        fit(corpus, tmp_path, "--checkpoint.dirpath=~/runs/translate/version_0/checkpoints")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--trainer.min_epochs=1", "--trainer.min_steps=3", "--trainer.check_val_every_n_epoch=2"],
+)
+def test_the_last_update_is_validated_whatever_is_the_least(
+    corpus: Path, tmp_path: Path, flag: str
+) -> None:
+    fit(corpus, tmp_path, flag, "--trainer.max_steps=2")
+    saved = torch.load(tmp_path / "translate/version_0/checkpoints/best.ckpt")
+    assert saved["global_step"] == 2
+
+
+def test_a_printed_config_is_that_of_the_checkpoint(
+    trained: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--print_config"])
+    assert f"dataset: {corpus}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        TranslateCLI(["test", "--print_config"])
+    assert "dataset: phrasebook" in capsys.readouterr().out
 
 
 def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
