@@ -728,6 +728,7 @@ def test_classify_reads_tables_as_training_does(classifier_checkpoint, run, writ
         ("a.tsv", 'review\tid\n"not closed\t1\ngood\t2\n', ['"not closed', "good"]),
         ("a.csv", f"review\n{long}\n", [long]),
         ("a.csv", "\nx,review\n1,good\n  \n", ["good"]),
+        ("a.csv", "review,x\ngood,1\n  \n", ["good"]),
         ("a.jsonl", '{"review": "good"}\n\n{"review": "bad"}\n', ["good", "bad"]),
         ("a.jsonl", '{"review": "half a pair: \\ud83d"}\n', ["half a pair: \ud83d"]),
     ):

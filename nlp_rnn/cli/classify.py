@@ -139,8 +139,9 @@ def _rows(file: Any, path: Path, name: str) -> Iterator[str]:
                 f"{path}, line {blank + table.line_num}: more cells than the header has; in .csv, "
                 "quote cells with commas"
             )
-        if row[name] is None and not "".join(row[each] or "" for each in names).strip():
-            continue  # a line of spaces
+        first, *rest = row.values()
+        if not first.strip() and rest == [None] * len(rest):
+            continue  # a blank line to pandas, which reads for training
         if row[name] is None:
             raise InputError(f"{path}, line {blank + table.line_num}: the row ends before {name!r}")
         yield row[name]

@@ -65,7 +65,7 @@ def load_splits(
         streaming: Read while iterating; only the first row is looked at here.
         splits: Those that are wanted; others may lack columns, and are left as they are, or out
             where every split is a file and one of these is wanted.
-        plain_text: One column may also be the lines of a text file.
+        plain_text: One column may be the lines of a text file beside tables.
 
     Raises:
         InputError: The data set does not exist, cannot be reached, is damaged or empty, or lacks
@@ -82,12 +82,11 @@ def load_splits(
         found = built_in[dataset](columns)
         return kind({k: v.to_iterable_dataset() for k, v in found.items()}) if streaming else found
     files = parallel_files(path, wanted, splits)
-    plain_text = plain_text and len(wanted) == 1
-    if plain_text and path.suffix == ".txt" and path.is_file():
+    if len(wanted) == 1 and path.suffix == ".txt" and path.is_file():
         files = {"train": [path]}
-    elif plain_text and not files:
+    elif len(wanted) == 1 and not files:
         files = parallel_files(path, ["txt"])
-        wanted_files = {"train", *(splits or ())} & files.keys()
+        wanted_files = plain_text and {"train", *(splits or ())} & files.keys()
         if not wanted_files and _has_tables(path):  # beside which it is a note, no data
             files = {}
     if files:

@@ -136,7 +136,7 @@ class Task(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """End with a validation, and so with a checkpoint, where `max_steps` cuts an epoch.
 
-        Whatever the least number of epochs is, and of those to the next validation.
+        Whatever the least number of epochs or updates is, or of epochs between validations.
 
         `max_time` may be over between the batches of an update: then it is once that is done.
         """

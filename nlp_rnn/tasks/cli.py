@@ -90,11 +90,11 @@ class TaskCLI(LightningCLI):
         self.monitor = monitor
         self.mode = mode
         self.callbacks = callbacks
-        self._folder: Path | None = None
+        self._made: list[Path] = []
         given = list(sys.argv[1:] if args is None else args)
         self.called = given[0] if given else ""
         if given[:1] == ["fit"] and not has_option(given, "-c", "--config"):
-            resumed = Path(_value(given, "--ckpt_path") or "").expanduser()
+            resumed = _home(_value(given, "--ckpt_path") or "")
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
             elif not has_option(given, "--data") and _value(given, "--data.dataset") in (
@@ -155,7 +155,7 @@ class TaskCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; with a checkpoint, parse again with what it remembers as defaults.
 
-        A configuration is printed once these are known.
+        A configuration is printed once these are known, so that the checkpoint has to be there.
         """
         settled = without_printing(args)
         self.config = self._parsed(parser, settled)
@@ -216,7 +216,7 @@ class TaskCLI(LightningCLI):
         given = config[config.subcommand]
         for name in ("trainer.default_root_dir", "checkpoint.dirpath", "ckpt_path"):
             if given.get(name):
-                given[name] = os.path.expanduser(given[name])  # noqa: PTH111 - raises no error
+                given[name] = str(_home(given[name]))
         return config
 
     def validate(self, **kwargs: Any) -> None:
@@ -317,23 +317,26 @@ class TaskCLI(LightningCLI):
 
     def _new_folder(self, root: str) -> TensorBoardLogger:
         """A logger whose folder is new, and made at once: another run may be starting, too."""
-        while True:
-            board = TensorBoardLogger(root, name=self.task_class.name)
-            first = not getattr(rank_zero_only, "rank", 0)
-            if not first or "://" in str(root):
-                return board
-            try:
-                Path(board.log_dir).mkdir(parents=True)
-            except FileExistsError:
-                continue
-            self._folder = Path(board.log_dir)
+        name = self.task_class.name
+        board = TensorBoardLogger(root, name=name)
+        if getattr(rank_zero_only, "rank", 0) != 0 or "://" in str(root):
             return board
+        above = Path(board.log_dir).parent
+        made = [each for each in (above, *above.parents) if not each.exists()]
+        above.mkdir(parents=True, exist_ok=True)
+        while (folder := Path(board.log_dir)) not in self._made:
+            try:
+                folder.mkdir()
+                self._made = [folder, *made]
+            except FileExistsError:
+                board = TensorBoardLogger(root, name=name, version=int(board.version) + 1)
+        return board
 
     def _leave_no_empty_folder(self) -> None:
         """After a run that came to nothing."""
-        if self._folder:
+        for folder in self._made:
             with suppress(OSError):  # there is something in it
-                self._folder.rmdir()
+                folder.rmdir()
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -387,6 +390,11 @@ class TaskCLI(LightningCLI):
 def has_option(args: Sequence[str], *options: str) -> bool:
     """Whether a command line names one of the options."""
     return any(arg.split("=")[0] in options for arg in args)
+
+
+def _home(path: str | Path) -> Path:
+    """A path, without a tilde for the home folder; that of nobody stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises if no such user
 
 
 def without_printing(args: Sequence[str]) -> list[str]:

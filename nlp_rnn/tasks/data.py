@@ -164,7 +164,14 @@ class TaskData(LightningDataModule):
             InputError: there is no such split.
         """
         other = self.others.get(name)
-        return _from_own(other, name, other_columns) if other else self._from_main(name, columns)
+        if not other:
+            return self._from_main(name, columns)
+        return _from_own(other, name, other_columns, plain_text=self._is_plain)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether text files hold all that is read; a part of it is sought where all of it is."""
+        return len(self.columns) == 1
 
     def _from_main(self, name: str, columns: dict[str, str]) -> datasets.Dataset:
         """A split of the data set of all splits; validation may be carved from train."""
@@ -175,8 +182,7 @@ class TaskData(LightningDataModule):
             columns=columns,
             streaming=self.streaming,
             splits=both if carved else [name],
-            # A part of the columns, as predict reads, is sought where all of them are.
-            plain_text=len(self.columns) == 1,
+            plain_text=self._is_plain,
         )
         if carved:
             loaded = self.carve(loaded)
@@ -223,13 +229,16 @@ class TaskData(LightningDataModule):
         return {name: attrgetter(name)(self) for name in (*self.described, *self.trained_with)}
 
 
-def _from_own(dataset: str, name: str, columns: dict[str, str]) -> datasets.Dataset:
+def _from_own(
+    dataset: str, name: str, columns: dict[str, str], *, plain_text: bool
+) -> datasets.Dataset:
     """A split of a data set of its own: the one of that name, or all there is."""
-    loaded = load_splits(dataset, columns=columns, splits=[name])
+    loaded = load_splits(dataset, columns=columns, splits=[name], plain_text=plain_text)
     if name in loaded:
         return loaded[name]
     if len(loaded) > 1:
         raise InputError(
             f"{dataset} has no {name} split (it has {', '.join(loaded)}): name a file of it"
         )
-    return next(iter(load_splits(dataset, columns=columns).values()))  # its columns, too
+    # Its columns are looked at, too.
+    return next(iter(load_splits(dataset, columns=columns, plain_text=plain_text).values()))

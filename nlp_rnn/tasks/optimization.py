@@ -88,7 +88,7 @@ class Optimization:
                 "a cosine decay ends with the last update, which is not known here: give "
                 "--trainer.max_steps, or --model.optimization.decay inverse_sqrt or constant"
             )
-        optimizer = self._optimizer(parameters, network or nn.Module())
+        optimizer = self._optimizer(parameters, nn.Module() if network is None else network)
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate * group.setdefault("scale", 1.0)
         return optimizer, LambdaLR(optimizer, lambda step: self.share(step + 1, total_steps))
@@ -96,31 +96,34 @@ class Optimization:
     @property
     def betas(self) -> tuple[float, float]:
         """Decay of Adam's averages of gradients and of their squares."""
-        return 0.0 if self.algorithm == "adam_sgd" else 0.9, self.beta2
+        return (0.0 if self.algorithm == "adam_sgd" else 0.9, self.beta2)
 
     def _optimizer(
         self, parameters: Iterable[nn.Parameter] | list[dict[str, Any]], network: nn.Module
     ) -> torch.optim.Optimizer:
-        rate, decay, betas = self.learning_rate, self.weight_decay, self.betas
+        rate, decay = self.learning_rate, self.weight_decay
         adamw = partial(AdamW, eps=1e-9, fused=True)
         if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
             return SGD(parameters, lr=rate, weight_decay=decay, fused=True)
+        defaults = {"lr": rate, "betas": self.betas, "weight_decay": decay}
         if self.algorithm == "adamw":
-            return adamw(parameters, lr=rate, betas=betas, weight_decay=decay)
-        split = partial(
-            SplitOptimizer,
-            parameters,
-            second=adamw,
-            name=self.algorithm,
-            lr=rate,
-            betas=betas,
-            weight_decay=decay,
-        )
+            return adamw(parameters, **defaults)
         if self.algorithm == "muon":
-            muon = partial(Muon, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-            return split(_recurrent_matrices(network), first=muon, ratio=1.0)
-        sgd = partial(SGD, fused=True)
-        return split(_embeddings(network), first=sgd, ratio=self.embedding_rate / rate)
+            chosen = [each for each in _weights(network, nn.RNNBase) if each.ndim == 2]
+            first: Any = partial(Muon, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            ratio = 1.0
+        else:
+            chosen = _weights(network, nn.Embedding)
+            first = partial(SGD, fused=True)
+            ratio = self.embedding_rate / rate
+        return SplitOptimizer(
+            parameters,
+            chosen,
+            first=first,
+            second=adamw,
+            ratio=ratio,
+            defaults={**defaults, "algorithm": self.algorithm},
+        )
 
     def check_resumable(self, state: dict[str, Any]) -> None:
         """Refuse the saved state of another algorithm's optimizer.
@@ -165,20 +168,7 @@ class Optimization:
         return self.final_share + (1 - self.final_share) * cosine
 
 
-def _recurrent_matrices(network: nn.Module) -> list[nn.Parameter]:
-    return [
-        weight
-        for layer in network.modules()
-        if isinstance(layer, nn.RNNBase)
-        for weight in layer.parameters()
-        if weight.ndim == 2
-    ]
-
-
-def _embeddings(network: nn.Module) -> list[nn.Parameter]:
-    return [
-        weight
-        for layer in network.modules()
-        if isinstance(layer, nn.Embedding)
-        for weight in layer.parameters()
-    ]
+def _weights(network: nn.Module, kind: type[nn.Module]) -> list[nn.Parameter]:
+    """The parameters of all layers of a kind."""
+    layers = [layer for layer in network.modules() if isinstance(layer, kind)]
+    return [weight for layer in layers for weight in layer.parameters()]

@@ -8,8 +8,6 @@ from torch import nn
 
 __all__ = ["SplitOptimizer"]
 
-_CHANGING = ("betas", "weight_decay")
-
 
 class SplitOptimizer(torch.optim.Optimizer):
     """Two optimizers under one schedule.
@@ -19,11 +17,9 @@ class SplitOptimizer(torch.optim.Optimizer):
         chosen: those among them that ``first`` takes.
         first: builds their optimizer out of groups.
         second: builds that of all others.
-        ratio: of the first one's learning rate to that of the second.
-        name: of the whole, which a checkpoint remembers.
-        lr: learning rate of the second.
-        betas: of either one that has them.
-        weight_decay: of both.
+        ratio: of the first one's learning rate to that of the second; the weight decay of both, a
+            share of the weights at each update, is that of the second.
+        defaults: of the groups; ``lr``, ``betas`` and ``weight_decay`` go on to both.
     """
 
     def __init__(
@@ -34,13 +30,9 @@ class SplitOptimizer(torch.optim.Optimizer):
         first: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
         second: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
         ratio: float,
-        name: str,
-        lr: float,
-        betas: tuple[float, float],
-        weight_decay: float,
+        defaults: dict[str, Any],
     ) -> None:
-        shared = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "algorithm": name}
-        super().__init__(parameters, {**shared, "fused": True})
+        super().__init__(parameters, {**defaults, "fused": True})
         ids = {id(each) for each in chosen}
 
         def part(of_first: bool) -> list[dict[str, Any]]:
@@ -61,7 +53,9 @@ class SplitOptimizer(torch.optim.Optimizer):
         for part, ratio in self._parts:
             part.state = self.state  # another one after a checkpoint was loaded
             for mine, group in zip(part.param_groups, self.param_groups):
-                mine.update({name: group[name] for name in _CHANGING if name in mine})
                 mine["lr"] = ratio * group["lr"]
+                mine["weight_decay"] = group["weight_decay"] / ratio
+                if "betas" in mine:
+                    mine["betas"] = group["betas"]
             part.step()
         return loss

@@ -125,7 +125,7 @@ def apart(algorithm: str, first: list[nn.Parameter], rest: list[nn.Parameter]) -
         muon = Muon(first, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
         return muon, 1.0, AdamW(rest, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.3)
     adam = AdamW(rest, betas=(0.0, 0.98), eps=1e-9, weight_decay=0.3)
-    return SGD(first, weight_decay=0.3), 7.0, adam
+    return SGD(first, weight_decay=0.3 / 7), 7.0, adam
 
 
 @pytest.mark.parametrize("algorithm", ["muon", "adam_sgd"])

@@ -214,11 +214,14 @@ def test_predict_reads_the_rows_that_test_does(trained, folder, tmp_path):
     data = shutil.copytree(folder, tmp_path / "data")
     for name in ("train", "test"):  # the text alone, for a language model
         (data / f"{name}.txt").write_text("another text\n")
-    output = tmp_path / "labels.jsonl"
-    quiet("predict", f"--ckpt_path={trained}", f"--output={output}", f"--data.dataset={data}")
-    texts = [json.loads(line)["text"] for line in output.read_text().splitlines()]
     with (data / "test.csv").open() as file:
-        assert texts == [row["text"] for row in csv.DictReader(file)]
+        rows = [row["text"] for row in csv.DictReader(file)]
+    for name in ("dataset", "test.dataset"):
+        output = tmp_path / f"{name}.jsonl"
+        flags = [f"--output={output}", f"--data.{name}={data}"]
+        quiet("predict", f"--ckpt_path={trained}", *flags)
+        texts = [json.loads(line)["text"] for line in output.read_text().splitlines()]
+        assert texts == rows
 
 
 def test_a_split_of_the_main_data_may_have_a_label_map_of_its_own(trained, capsys):

@@ -418,7 +418,24 @@ def test_a_run_that_is_refused_leaves_no_folder(corpus: Path, tmp_path: Path) ->
     for flag in ("--trainer.strategy=nonsense", "--data.source=none"):
         with pytest.raises((InputError, ValueError)):
             fit(corpus, tmp_path, flag)
-    assert not [*(tmp_path / "translate").iterdir()]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_that_cannot_be_made_is_named(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "translate").symlink_to(tmp_path / "gone")
+    with pytest.raises(SystemExit) as stopped:
+        run(lambda: fit(corpus, tmp_path, "--trainer.max_steps=1"))
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {tmp_path}/translate: File exists"
+
+
+def test_a_file_in_the_place_of_a_runs_folder_is_left_alone(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "translate").mkdir()
+    (tmp_path / "translate" / "version_0").write_text("a note")
+    fit(corpus, tmp_path, "--trainer.max_steps=1")
+    assert (tmp_path / "translate" / "version_1" / "checkpoints" / "best.ckpt").is_file()
 
 
 def test_a_tilde_is_the_home_folder(
