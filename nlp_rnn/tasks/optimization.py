@@ -105,7 +105,7 @@ class Optimization:
         adamw = partial(AdamW, eps=1e-9, fused=True)
         if self.algorithm == "sgd":  # where a penalty and a decay of the weights are the same
             return SGD(parameters, lr=rate, weight_decay=decay, fused=True)
-        defaults = {"lr": rate, "betas": self.betas, "weight_decay": decay}
+        defaults: dict[str, Any] = {"lr": rate, "betas": self.betas, "weight_decay": decay}
         if self.algorithm == "adamw":
             return adamw(parameters, **defaults)
         if self.algorithm == "muon":
