@@ -116,7 +116,13 @@ class Task(LightningModule):
         optimizer, schedule = self.optimization.build(
             groups,
             total_steps=total if total >= 0 else math.inf,  # -1: streamed, and no max_steps
-            network=self.network,
+            matrices=[
+                weight
+                for layer in self.network.modules()
+                if isinstance(layer, nn.RNNBase)
+                for weight in layer.parameters()
+                if weight.ndim == 2
+            ],
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

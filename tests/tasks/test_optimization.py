@@ -1,11 +1,10 @@
 import itertools
 import math
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, AdamW, Muon
+from torch.optim import AdamW, Muon
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.tasks.optimization import Optimization
@@ -49,7 +48,6 @@ def test_the_schedule_drives_the_optimizer() -> None:
     [
         {"learning_rate": -1.0},
         {"learning_rate": math.nan},
-        {"embedding_rate": 0.0},
         {"warmup_steps": -1},
         {"final_share": 2.0},
         {"beta2": 1.0},
@@ -94,7 +92,7 @@ def test_sgd_steps_along_the_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "present"), [*itertools.permutations(("adamw", "adam_sgd", "muon", "sgd"), 2)]
+    ("before", "present"), [*itertools.permutations(("adamw", "muon", "sgd"), 2)]
 )
 def test_a_checkpoint_of_another_algorithm_is_refused(before: str, present: str) -> None:
     weight = nn.Parameter(torch.zeros(1))
@@ -107,100 +105,53 @@ def test_a_checkpoint_of_another_algorithm_is_refused(before: str, present: str)
         Optimization(algorithm=present).check_resumable(saved)
 
 
-class Small(nn.Module):
-    """A recurrent layer, and an embedding that a softmax is tied to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.embedding = nn.Embedding(9, 4)
-        self.layer = nn.GRU(4, 3)
-        self.softmax = nn.Linear(4, 9)
-        self.softmax.weight = self.embedding.weight
-
-
-def apart(algorithm: str, first: list[nn.Parameter], rest: list[nn.Parameter]) -> Any:
-    """The two optimizers, and the ratio of the first one's rate."""
-    if algorithm == "muon":
-        muon = Muon(first, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
-        return muon, 1.0, AdamW(rest, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.3)
-    adam = AdamW(rest, betas=(0.0, 0.98), eps=1e-9, weight_decay=0.3)
-    return SGD(first, weight_decay=0.3 / 7), 7.0, adam
-
-
-@pytest.mark.parametrize("algorithm", ["muon", "adam_sgd"])
-def test_two_algorithms_train_their_parts_as_each_would_alone(algorithm: str) -> None:
-    own, other = Small(), Small()
+def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:
+    torch.manual_seed(0)
+    start = [torch.randn(6, 4), torch.randn(4, 4), torch.randn(9, 4), torch.randn(4)]
+    own, apart = ([nn.Parameter(each.clone()) for each in start] for _ in range(2))
     options = Optimization(
-        algorithm=algorithm,
-        learning_rate=0.1,
-        embedding_rate=0.7,
-        warmup_steps=3,
-        weight_decay=0.3,
-        decay="constant",
+        algorithm="muon", learning_rate=0.1, warmup_steps=3, weight_decay=0.3, decay="constant"
     )
-    weights = dict(own.named_parameters())
-    halves = [*weights.values()][:2], [*weights.values()][2:]
-    groups = [{"params": [*halves[0]], "scale": 0.5}, {"params": [*halves[1]]}]
-    optimizer, schedule = options.build(groups, total_steps=10, network=own)
-    chosen = {
-        "muon": {"layer.weight_ih_l0", "layer.weight_hh_l0"},
-        "adam_sgd": {"embedding.weight"},
-    }[algorithm]
-    halved = {name for name, weight in weights.items() if any(weight is e for e in halves[0])}
-    references = []
-    for scale, names in ((0.5, halved), (1.0, set(weights) - halved)):
-        parts = [
-            [weight for name, weight in other.named_parameters() if name in names & which]
-            for which in (chosen, set(weights) - chosen)
-        ]
-        first, ratio, rest = apart(algorithm, *(part or [nn.Parameter()] for part in parts))
-        references += [(first, scale * ratio), (rest, scale)]
+    groups = [{"params": [own[0], own[2]], "scale": 0.5}, {"params": [own[1], own[3]]}]
+    optimizer, schedule = options.build(groups, total_steps=10, matrices=own[:2])
+    muon = Muon(
+        [{"params": [apart[0]]}, {"params": [apart[1]]}],
+        weight_decay=0.3,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = AdamW(
+        [{"params": [apart[2]]}, {"params": [apart[3]]}],
+        betas=(0.9, 0.98),
+        eps=1e-9,
+        weight_decay=0.3,
+    )
     for update in range(5):
-        for one, two in zip(own.parameters(), other.parameters()):
+        for one, other in zip(own, apart):
             one.grad = torch.randn_like(one)
-            two.grad = one.grad.clone()
-        for reference, ratio in references:
-            reference.param_groups[0]["lr"] = 0.1 * ratio * min(1.0, (update + 1) / 3)
-            reference.step()
+            other.grad = one.grad.clone()
+        for part in (muon, adamw):
+            for group, scale in zip(part.param_groups, (0.5, 1.0)):
+                group["lr"] = 0.1 * scale * min(1.0, (update + 1) / 3)
+            part.step()
         if update == 2:  # go on with another one, from its checkpoint
             saved = optimizer.state_dict(), schedule.state_dict()
-            optimizer, schedule = options.build(groups, total_steps=10, network=own)
+            optimizer, schedule = options.build(groups, total_steps=10, matrices=own[:2])
             optimizer.load_state_dict(saved[0])
             schedule.load_state_dict(saved[1])
         optimizer.step()
         schedule.step()
-        for one, two in zip(own.parameters(), other.parameters()):
-            torch.testing.assert_close(one, two)
+        for one, other in zip(own, apart):
+            torch.testing.assert_close(one, other)
 
 
-def test_a_resume_takes_the_present_rate_of_embeddings() -> None:
-    network = nn.Embedding(2, 1)
-    saved: Any = None
-    for rate in (1.0, 10.0):
-        options = Optimization(
-            algorithm="adam_sgd", embedding_rate=rate, warmup_steps=0, decay="constant"
-        )
-        optimizer, schedule = options.build(network.parameters(), total_steps=9, network=network)
-        if saved:
-            optimizer.load_state_dict(saved)
-        options.adopt(schedule)
-        nn.init.zeros_(network.weight).grad = torch.ones(2, 1)
-        optimizer.step()
-        saved = optimizer.state_dict()
-        torch.testing.assert_close(network.weight.detach(), torch.full((2, 1), -rate))
-
-
-def test_a_split_optimizer_calls_its_closure_with_gradients() -> None:
-    layer = nn.RNN(2, 2)
-    options = Optimization(algorithm="muon")
-    optimizer, _ = options.build(layer.parameters(), total_steps=9, network=layer)
-    before = layer.weight_ih_l0.detach().clone()
+def test_muon_calls_its_closure_with_gradients() -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer, _ = Optimization(algorithm="muon").build([weight], total_steps=9, matrices=[weight])
 
     def closure() -> float:
-        loss = layer.weight_ih_l0.square().sum()
+        loss = weight.square().sum()
         loss.backward()
         return loss.item()
 
-    assert optimizer.step(closure) == pytest.approx(before.square().sum().item())
-    assert (layer.weight_ih_l0 != before).all()
+    assert optimizer.step(closure) == 4.0
+    assert (weight < 1).all()
