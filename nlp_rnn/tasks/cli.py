@@ -94,7 +94,7 @@ class TaskCLI(LightningCLI):
         given = list(sys.argv[1:] if args is None else args)
         self.called = given[0] if given else ""
         if given[:1] == ["fit"] and not has_option(given, "-c", "--config"):
-            resumed = _home(_value(given, "--ckpt_path") or "")
+            resumed = Path(_home(_value(given, "--ckpt_path") or ""))
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
             elif not has_option(given, "--data") and _value(given, "--data.dataset") in (
@@ -216,7 +216,7 @@ class TaskCLI(LightningCLI):
         given = config[config.subcommand]
         for name in ("trainer.default_root_dir", "checkpoint.dirpath", "ckpt_path"):
             if given.get(name):
-                given[name] = str(_home(given[name]))
+                given[name] = _home(str(given[name]))
         return config
 
     def validate(self, **kwargs: Any) -> None:
@@ -392,9 +392,9 @@ def has_option(args: Sequence[str], *options: str) -> bool:
     return any(arg.split("=")[0] in options for arg in args)
 
 
-def _home(path: str | Path) -> Path:
-    """A path, without a tilde for the home folder; that of nobody stays."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises if no such user
+def _home(path: str) -> str:
+    """A path or address, without a tilde for the home folder; that of nobody stays."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's own raises, and cuts "s3://"
 
 
 def without_printing(args: Sequence[str]) -> list[str]:
