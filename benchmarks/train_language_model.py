@@ -143,7 +143,9 @@ def load(dataset: str, column: str, *, streams: int, window: int) -> tuple[int, 
     datasets.disable_progress_bars()
     splits = load_splits(dataset, columns={"text": column})
     if "train" not in splits:
-        raise InputError(f"{dataset} has no train split (it has {', '.join(splits)})")
+        raise InputError(
+            f"{dataset} has no train split (it has {', '.join(splits)}): name another --dataset"
+        )
     texts = splits["train"]["text"][:]
     words = len({word for text in texts for word in text.split()} - {"<unk>"})
     vocabulary = WordVocabulary.train(texts, vocab_size=min(10_002, words + 4))

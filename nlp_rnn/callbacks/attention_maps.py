@@ -14,7 +14,7 @@ from nlp_rnn.explain.heatmap import attention_figure
 __all__ = ["AttentionMaps"]
 
 LARGEST = 2000.0
-"""Pixels a side: TensorBoard's writer takes 28 bytes for each of a picture."""
+"""Pixels a side: TensorBoard's writer copies a picture several times, as float32 numbers."""
 
 
 class AttentionMaps(Callback):
