@@ -12,7 +12,6 @@ to resume it holds:
 """
 
 import io
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 
 from nlp_rnn.errors import InputError, reason_of
+from nlp_rnn.paths import home
 
 __all__ = ["FORMAT", "check_plain", "network_weights", "open_checkpoint"]
 
@@ -39,7 +39,7 @@ def open_checkpoint(path: str | Path, *, task: str) -> dict[str, Any]:
         InputError: no such file, not a checkpoint of ours, damaged, of another task, written by
             a newer version, or with weights that are not finite.
     """
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 - raises no error
+    path = Path(home(path))
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: give the path of a .ckpt file written by fit")
     try:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "nlp_rnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
 RINGS = [
-    {"modules", "errors"},
+    {"modules", "errors", "paths"},
     {"models", "decoding", "data", "metrics", "checkpoint", "cpu", "evaluation"}
     | {"label_metrics", "baseline", "perplexity"},
     {"__init__", "inference", "explain", "export", "cli"},

@@ -1,7 +1,6 @@
 """What several commands share: how a model is opened, files that belong together, warnings."""
 
 import argparse
-import os
 import sys
 import tempfile
 import warnings
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nlp_rnn.data.lines import read_lines
 from nlp_rnn.errors import InputError, TruncationWarning
+from nlp_rnn.paths import home
 
 if TYPE_CHECKING:
     from nlp_rnn.inference import TextClassifier, TextGenerator, Translator
@@ -181,7 +181,7 @@ def new_path(path: Path, option: str) -> Path:
     Raises:
         InputError: it exists, as nothing is ever overwritten; or its folder cannot be written to.
     """
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 - raises no error
+    path = Path(home(path))
     if path.exists():
         raise InputError(f"{path} exists: name a new one with {option}")
     try:

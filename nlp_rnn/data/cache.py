@@ -5,13 +5,15 @@ import os
 from functools import cache
 from pathlib import Path
 
+from nlp_rnn.paths import home
+
 __all__ = ["cache_folder", "code_version"]
 
 
 def cache_folder() -> Path:
     """The folder that ``NLP_RNN_CACHE`` names, or one in the user's own cache."""
     chosen = os.environ.get("NLP_RNN_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "nlp_rnn"
+    return Path(home(chosen)) if chosen else Path.home() / ".cache" / "nlp_rnn"
 
 
 @cache

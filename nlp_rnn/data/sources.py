@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 from collections.abc import Collection, Iterator
@@ -24,6 +23,7 @@ from nlp_rnn.data.phrasebook import phrasebook
 from nlp_rnn.data.tables import TOO_WIDE, find_tables, reading_options, refuse_archives, short_row
 from nlp_rnn.data.topics import topics
 from nlp_rnn.errors import InputError, reason_of
+from nlp_rnn.paths import home
 
 __all__ = ["load_splits"]
 
@@ -75,7 +75,7 @@ def load_splits(
     wanted = list(columns.values())
     if len(set(wanted)) < len(wanted):
         raise InputError(f"the columns {', '.join(wanted)} must differ from each other")
-    path = Path(os.path.expanduser(dataset))  # noqa: PTH111 - Path's own raises if no such user
+    path = Path(home(dataset))
     kind = IterableDatasetDict if streaming else DatasetDict
     built_in = {"phrasebook": _phrasebook, "topics": _topics, "opinions": _opinions}
     if dataset in built_in:

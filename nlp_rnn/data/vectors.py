@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from nlp_rnn.data.cache import cache_folder
 from nlp_rnn.data.torchtext import pretrained_vectors
 from nlp_rnn.errors import InputError
+from nlp_rnn.paths import home
 
 __all__ = ["WordVectors", "load_vectors"]
 
@@ -59,7 +59,7 @@ def load_vectors(source: str | Path, words: Collection[str]) -> WordVectors:
         InputError: no such file and no such name, a file of another kind or damaged in a line that
             was read, vectors for none of the words, or a name without torchtext.
     """
-    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises if no such user
+    path = Path(home(source))
     if path.is_file():
         found = (_read_cache if path.suffix == ".pt" else _read_text)(path, words)
     elif source in NAMES:

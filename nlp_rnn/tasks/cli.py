@@ -1,17 +1,15 @@
 """One command line for every task: LightningCLI with a network beside model, data and trainer."""
 
 import inspect
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -29,8 +27,10 @@ from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
+from nlp_rnn.paths import home
 from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
+from nlp_rnn.tasks.run_folder import RunFolder
 from nlp_rnn.tasks.saving import DurableCheckpointIO
 
 __all__ = ["TaskCLI", "has_option", "without_printing"]
@@ -90,11 +90,11 @@ class TaskCLI(LightningCLI):
         self.monitor = monitor
         self.mode = mode
         self.callbacks = callbacks
-        self._made: list[Path] = []
+        self._folder = RunFolder(task.name)
         given = list(sys.argv[1:] if args is None else args)
         self.called = given[0] if given else ""
         if given[:1] == ["fit"] and not has_option(given, "-c", "--config"):
-            resumed = Path(_home(_value(given, "--ckpt_path") or ""))
+            resumed = Path(home(_value(given, "--ckpt_path") or ""))
             if resumed.is_file():
                 given[1:1] = ["--config", str(_config_of(resumed, task.name))]
             elif not has_option(given, "--data") and _value(given, "--data.dataset") in (
@@ -216,7 +216,7 @@ class TaskCLI(LightningCLI):
         given = config[config.subcommand]
         for name in ("trainer.default_root_dir", "checkpoint.dirpath", "ckpt_path"):
             if given.get(name):
-                given[name] = _home(str(given[name]))
+                given[name] = home(given[name])
         return config
 
     def validate(self, **kwargs: Any) -> None:
@@ -295,54 +295,30 @@ class TaskCLI(LightningCLI):
                 "--trainer.limit_val_batches 0: the best checkpoint is chosen by validation, and "
                 "so is when to stop; give 1 or more, or leave it out"
             )
+        root = trainer.get("default_root_dir") or "runs"
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
-            root = trainer.get("default_root_dir") or "runs"
-            board = self._new_folder(root)
+            board = self._folder.make(root)
             kwargs["logger"] = [board, CSVLogger(root, board.name, version=board.version)]
         elif self.subcommand == "fit" and not trainer.get("logger"):
             # A folder of its own all the same: nothing of another run is overwritten.
-            board = self._new_folder(trainer.get("default_root_dir") or "runs")
-            kwargs["default_root_dir"] = board.log_dir
+            kwargs["default_root_dir"] = self._folder.make(root).log_dir
         elif self.subcommand != "fit":
             kwargs.setdefault("logger", trainer.get("logger") or False)
         try:
             built = super().instantiate_trainer(**kwargs)
         except BaseException:
-            self._leave_no_empty_folder()
+            self._folder.leave()
             raise
         if built.precision.startswith("bf16"):
             setting = f"--trainer.precision {built.precision}"
             warn_of_slow_bf16(built, setting, "--trainer.precision 32-true")
         return built
 
-    def _new_folder(self, root: str) -> TensorBoardLogger:
-        """A logger whose folder is new, and made at once: another run may be starting, too."""
-        name = self.task_class.name
-        board = TensorBoardLogger(root, name=name)
-        if getattr(rank_zero_only, "rank", 0) != 0 or "://" in str(root):
-            return board
-        above = Path(board.log_dir).parent
-        made = [each for each in (above, *above.parents) if not each.exists()]
-        above.mkdir(parents=True, exist_ok=True)
-        while (folder := Path(board.log_dir)) not in self._made:
-            try:
-                folder.mkdir()
-                self._made = [folder, *made]
-            except FileExistsError:
-                board = TensorBoardLogger(root, name=name, version=int(board.version) + 1)
-        return board
-
-    def _leave_no_empty_folder(self) -> None:
-        """After a run that came to nothing."""
-        for folder in self._made:
-            with suppress(OSError):  # there is something in it
-                folder.rmdir()
-
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
         finally:
-            self._leave_no_empty_folder()
+            self._folder.leave()
 
     def _check_folder(self) -> None:
         """A run keeps its best and last checkpoint under names that another may have used.
@@ -390,11 +366,6 @@ class TaskCLI(LightningCLI):
 def has_option(args: Sequence[str], *options: str) -> bool:
     """Whether a command line names one of the options."""
     return any(arg.split("=")[0] in options for arg in args)
-
-
-def _home(path: str) -> str:
-    """A path or address, without a tilde for the home folder; that of nobody stays."""
-    return os.path.expanduser(path)  # noqa: PTH111 - Path's own raises, and cuts "s3://"
 
 
 def without_printing(args: Sequence[str]) -> list[str]:
