@@ -24,6 +24,13 @@ PLAIN = re.compile(r"\S+ fit( --config \S+)?")
 """Commands that are tested with the configs."""
 
 
+@pytest.fixture(autouse=True)
+def new_clone(tmp_path, monkeypatch):
+    """Where the commands find their configs, but no runs that were trained before."""
+    (tmp_path / "configs").symlink_to(TOP / "configs")
+    monkeypatch.chdir(tmp_path)
+
+
 def commands(pattern):
     found = {" ".join(each.split()) for text in TEXTS for each in re.findall(pattern, text, re.M)}
     assert len(found) > 4
@@ -31,8 +38,7 @@ def commands(pattern):
 
 
 @pytest.mark.parametrize("command", commands(r"python -m (nlp_rnn\.tasks\.\w+ \w+[^`\n]*)"))
-def test_training_commands_parse(command, monkeypatch, capsys):
-    monkeypatch.chdir(TOP)
+def test_training_commands_parse(command, capsys):
     module, *args = shlex.split(command)
     cli = TASKS[module.rpartition(".")[2]]
     if ".ckpt" in command:  # whose checkpoint comes from another command
@@ -45,7 +51,6 @@ def test_training_commands_parse(command, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", commands(r"^    (?:echo .*\| )?nlp-rnn (.*)$"))
-def test_shell_commands_parse(command, monkeypatch, capsys):
-    monkeypatch.chdir(TOP)
+def test_shell_commands_parse(command, capsys):
     assert main(shlex.split(command)) == 2
     assert "no checkpoint at runs/" in capsys.readouterr().err
