@@ -689,6 +689,14 @@ def test_classify_writes_a_line_per_line(classifier_checkpoint, run, write):
         assert probs == [f"{name}:{prob:.4f}" for name, prob in each.probabilities.items()]
 
 
+def test_classify_names_empty_lines(classifier_checkpoint, run, write):
+    file = write("reviews.txt", "good\n\nbad\n  \n")
+    code, out, err = run("classify", classifier_checkpoint, "--input", file, "--batch-size=1")
+    assert code == 0
+    assert len(out) == 4
+    assert err == [f"warning: line {number} is empty: its label is a guess" for number in (2, 4)]
+
+
 @pytest.mark.parametrize(
     ("command", "checkpoint"),
     [("classify", "classifier_checkpoint"), ("score-text", "language_model")],

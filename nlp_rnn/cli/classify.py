@@ -68,11 +68,13 @@ def _run(args: argparse.Namespace) -> None:
     classifier = open_classifier(args)
     files = [args.input] if args.input else []
     texts = _column(args.input, args.column) if args.column else read_texts(files)
-    done = 0
+    done, unit = 0, "row" if args.column else "line"
     for pool in arriving(texts, first=args.batch_size, most=max(POOL, args.batch_size)):
-        with warnings_of_lines(done, "row" if args.column else "line"):
+        with warnings_of_lines(done, unit):
             found = classifier(pool, batch_size=args.batch_size)
-        for text, each in zip(pool, found):
+        for number, (text, each) in enumerate(zip(pool, found), done + 1):
+            if not text.strip():
+                sys.stderr.write(f"warning: {unit} {number} is empty: its label is a guess\n")
             whole = text if args.jsonl else None
             sys.stdout.write(f"{label_line(each.label, each.probabilities, text=whole)}\n")
         sys.stdout.flush()

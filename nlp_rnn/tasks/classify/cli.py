@@ -162,6 +162,7 @@ class ClassifyCLI(TaskCLI):
     def report(self, split: str) -> None:
         data, evaluation = self.datamodule, self.model.evaluation
         assert evaluation is not None
+        data.warn_of_empty_texts(split)
         data.warn_of_known_texts(split)
         self._print(self.scored(split), split, evaluation)
         raw = label_scores(evaluation.logits, evaluation.targets)

@@ -295,6 +295,8 @@ class ClassificationData(TaskData):
             (only,) = {self.labels.names[each] for each in train["targets"][:]}
             raise InputError(f"all training texts are {only!r}: there is nothing to tell apart")
         self._trained_on, self._compared = self.dataset, read_now
+        self.warn_of_empty_texts("train")
+        self.warn_of_empty_texts("validation")
         self.warn_of_known_texts("validation")
         if not hasattr(self, "vocabulary"):
             self.vocabulary = self._new_vocabulary(train)
@@ -306,6 +308,12 @@ class ClassificationData(TaskData):
         """What the baseline was fitted to, by the arguments that say so."""
         names = [name for name in self.described if not name.startswith("test.")]
         return {name: attrgetter(name)(self) for name in names}
+
+    def warn_of_empty_texts(self, name: str) -> None:
+        """Say how many texts of a split have a label and no words."""
+        texts = self.labelled(name)["text"][:]
+        if count := sum(not text.strip() for text in texts):
+            rank_zero_info(f"warning: {count} of {len(texts)} {name} texts are empty")
 
     def warn_of_known_texts(self, name: str) -> None:
         """Say how many texts of a split were trained on, if the training data are at hand."""

@@ -616,6 +616,21 @@ def test_texts_in_two_splits_are_counted(folder, fit, tmp_path, caplog):
         assert said not in caplog.text, "it was not trained on those"
 
 
+def test_empty_texts_are_counted(folder, fit, tmp_path, caplog):
+    data = tmp_path / "data"
+    shutil.copytree(folder, data)
+    with (data / "train.csv").open("a") as file:
+        file.write("  ,positive\n \t,negative\n")
+    with (data / "test.csv").open("a") as file:
+        file.write(" ,positive\n")
+    with caplog.at_level("INFO", logger="lightning.pytorch.utilities.rank_zero"):
+        cli = fit(data, tmp_path / "runs", "--trainer.max_epochs=1")
+        assert re.search(r"warning: 2 of \d+ train texts are empty", caplog.text)
+        assert "validation texts are empty" not in caplog.text
+        quiet("test", f"--ckpt_path={cli.trainer.checkpoint_callback.best_model_path}")
+        assert re.search(r"warning: 1 of \d+ test texts are empty", caplog.text)
+
+
 @pytest.mark.slow
 def test_unfreezing_over_processes_names_its_strategy(folder, small, tmp_path):
     command = [
