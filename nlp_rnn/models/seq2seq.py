@@ -35,6 +35,8 @@ class Seq2Seq(nn.Module):
         decoder_layers: recurrent layers of the decoder.
         bidirectional: the encoder reads from both ends.
         attention: how the decoder looks at the source, or ``none``.
+        lexical: the decoder looks at the source's embeddings beside the encoder's outputs, and what
+            it finds there meets the softmax directly, see `Decoder`.
         decoder: ``parallel`` trains all steps at once; ``input_feeding`` loops (Luong et al. 2015).
         tied: matrices that are one: ``none``, the decoder's ``two`` (Press & Wolf 2017), or all
             ``three`` with the encoder's embedding (needs a joint vocabulary).
@@ -65,6 +67,7 @@ class Seq2Seq(nn.Module):
         decoder_layers: int = 2,
         bidirectional: bool = True,
         attention: AttentionKind = "general",
+        lexical: bool = False,
         decoder: Literal["parallel", "input_feeding"] = "parallel",
         tied: Literal["none", "two", "three"] = "three",
         embedding_dropout: float = 0.3,
@@ -114,7 +117,8 @@ class Seq2Seq(nn.Module):
             num_layers=decoder_layers,
             cell=cell,
             attention=attention,
-            memory_size=hidden_size,
+            memory_size=hidden_size + (embedding_size if lexical else 0),
+            lexical=lexical,
             tied=tied != "none",
             embedding_dropout=embedding_dropout,
             word_dropout=word_dropout,
@@ -142,11 +146,15 @@ class Seq2Seq(nn.Module):
             The decoder's first state and its `Memory` (empty without attention), tensors leading
             with N.
         """
-        encoded = self.encoder(source, lengths)
+        embedded = self.encoder.embed(source)
+        encoded = self.encoder.read(embedded, lengths)
         state = self.decoder.start(self.bridge(encoded.summary))
         if self.decoder.attention is None:
             return state, ()
-        return state, self.decoder.attention.memorize(encoded.outputs, encoded.mask)
+        values = encoded.outputs
+        if self.decoder.lexical is not None:
+            values = torch.cat([values, embedded], 2)
+        return state, self.decoder.attention.memorize(values, encoded.mask)
 
     def forward(
         self, source: Tensor, lengths: Tensor, target: Tensor

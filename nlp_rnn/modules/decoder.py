@@ -37,6 +37,9 @@ class Decoder(nn.Module):
         cell: see `RNN`.
         attention: the score of `Attention`, or ``none``.
         memory_size: D; ignored by ``none``.
+        lexical: the last E numbers of the memory are the embeddings of the source's words; their
+            mean by the attention weights meets the softmax past all layers (Nguyen & Chiang 2018,
+            with their output matrix that of the softmax).
         tied: the softmax uses the embedding matrix (Press & Wolf 2017).
         adaptive_cutoffs: ids at which the clusters of an `AdaptiveSoftmax` begin; none means the
             full softmax.
@@ -50,7 +53,8 @@ class Decoder(nn.Module):
         residual: add an upper layer's input to its output where the sizes agree.
 
     Raises:
-        InputError: an adaptive softmax that is to be tied, or sizes that do not fit.
+        InputError: an adaptive softmax that is to be tied, sizes that do not fit, or ``lexical``
+            with an attention whose contexts are no means of the memory.
     """
 
     inputs_read = 1  # vectors of width E that layer 1 reads at a step: the embedding
@@ -65,6 +69,7 @@ class Decoder(nn.Module):
         cell: Cell = "gru",
         attention: AttentionKind = "none",
         memory_size: int = 0,
+        lexical: bool = False,
         tied: bool = True,
         adaptive_cutoffs: Sequence[int] = (),
         embedding_dropout: float = 0.0,
@@ -81,6 +86,11 @@ class Decoder(nn.Module):
             raise InputError(
                 "an adaptive softmax has no matrix that could be tied to the embedding: leave out "
                 "adaptive_cutoffs, or set tied to false"
+            )
+        if lexical and attention not in ("general", "additive"):
+            raise InputError(
+                f"lexical takes words from the memory itself, which attention {attention!r} does "
+                "not give: choose 'general' or 'additive', or leave lexical out"
             )
         self.embedding = nn.Embedding(vocab_size, embedding_size, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
@@ -119,6 +129,7 @@ class Decoder(nn.Module):
         if self.attention or hidden_size != embedding_size:
             width = hidden_size + context_size + embedding_size
             self.bottleneck = nn.Sequential(nn.Linear(width, embedding_size), nn.Tanh())
+        self.lexical = nn.Linear(embedding_size, embedding_size) if lexical else None
         self.projection: Softmax | AdaptiveSoftmax
         if adaptive_cutoffs:
             self.projection = AdaptiveSoftmax(embedding_size, vocab_size, cutoffs=adaptive_cutoffs)
@@ -180,6 +191,9 @@ class Decoder(nn.Module):
             after = tuple(torch.cat(parts, 1) for parts in zip(first, rest))
         if self.bottleneck is not None:
             outputs = self.bottleneck(torch.cat([outputs, *context, embedded], 2))
+        if self.lexical is not None and context:
+            words = context[0][:, :, -embedded.size(2) :].tanh()  # (N * K, T, E)
+            outputs = outputs + words + self.lexical(words).tanh()
         return outputs, after, weights
 
     def project(self, outputs: Tensor) -> Tensor:

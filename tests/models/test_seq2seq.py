@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from nlp_rnn.data.tokenizer import BOS, EOS, PAD
+from nlp_rnn.errors import InputError
 from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.modules.rnn import RNN
 
@@ -22,6 +23,12 @@ NO_DROPOUT = dict.fromkeys(
 )
 all_cells = pytest.mark.parametrize("cell", CELLS)
 all_attentions = pytest.mark.parametrize("attention", ATTENTIONS)
+LOOKS = [{"attention": attention} for attention in ATTENTIONS] + [
+    {"attention": attention, "lexical": True} for attention in ("general", "additive")
+]
+all_looks = pytest.mark.parametrize(
+    "look", LOOKS, ids=lambda look: "-".join(map(str, look.values()))
+)
 all_ties = pytest.mark.parametrize("tied", ["none", "two", "three"])
 both_decoders = pytest.mark.parametrize("decoder", ["parallel", "input_feeding"])
 
@@ -40,14 +47,14 @@ def batch():
 
 
 @both_decoders
-@all_attentions
+@all_looks
 @all_cells
-def test_teacher_forcing_equals_steps(decoder, attention, cell):
-    network = build(decoder=decoder, attention=attention, cell=cell).double()
+def test_teacher_forcing_equals_steps(decoder, look, cell):
+    network = build(decoder=decoder, **look, cell=cell).double()
     source, lengths, target = batch()
     outputs, _ = network(source, lengths, target)
     state, memory = network.encode(source, lengths)
-    assert len(memory) == (0 if attention == "none" else 3)
+    assert len(memory) == (0 if look["attention"] == "none" else 3)
     state = tuple(part.unsqueeze(1) for part in state)
     for t in range(T):
         logits, state = network.step(target[:, t : t + 1], state, tuple(memory))
@@ -55,10 +62,10 @@ def test_teacher_forcing_equals_steps(decoder, attention, cell):
 
 
 @both_decoders
-@all_attentions
+@all_looks
 @all_cells
-def test_padding_and_other_rows_change_nothing(decoder, attention, cell):
-    network = build(decoder=decoder, attention=attention, cell=cell, encoder_layers=2).double()
+def test_padding_and_other_rows_change_nothing(decoder, look, cell):
+    network = build(decoder=decoder, **look, cell=cell, encoder_layers=2).double()
     source, lengths, target = batch()
     outputs, weights = network(source, lengths, target)
     wider = F.pad(source, (0, 3), value=PAD)
@@ -78,17 +85,35 @@ def test_padding_and_other_rows_change_nothing(decoder, attention, cell):
 
 
 @both_decoders
-@all_attentions
+@all_looks
 @all_cells
 @all_ties
-def test_every_parameter_gets_a_gradient(decoder, attention, cell, tied):
-    network = build(decoder=decoder, attention=attention, cell=cell, tied=tied)
+def test_every_parameter_gets_a_gradient(decoder, look, cell, tied):
+    network = build(decoder=decoder, **look, cell=cell, tied=tied)
     source, lengths, target = batch()
     outputs, _ = network(source, lengths, target)
     logits = network.decoder.project(outputs)
     F.cross_entropy(logits[:, :-1].flatten(0, 1), target[:, 1:].flatten()).backward()
     for name, parameter in network.named_parameters():
         assert not parameter.requires_grad or parameter.grad.ne(0).any(), name
+
+
+@both_decoders
+def test_the_lexical_path_by_its_equations(decoder):
+    network = build(decoder=decoder, lexical=True).double()
+    for part in network.decoder.bottleneck[0].parameters():
+        nn.init.zeros_(part)  # nothing else meets the softmax
+    source, lengths, target = batch()
+    outputs, weights = network(source, lengths, target)
+    words = torch.tanh(weights @ network.encoder.embedding(source))
+    torch.testing.assert_close(outputs, torch.tanh(network.decoder.lexical(words)) + words)
+
+
+@both_decoders
+@pytest.mark.parametrize("attention", ["none", "dot", "multi_head"])
+def test_words_are_taken_from_means_of_the_memory_alone(decoder, attention):
+    with pytest.raises(InputError, match=f"'{attention}' does not give: choose 'general'"):
+        build(decoder=decoder, attention=attention, lexical=True)
 
 
 @both_decoders
