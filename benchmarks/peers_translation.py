@@ -26,11 +26,12 @@ what translation does not need), so they are installed without them, and then wh
 All read the same subwords and train on batches of 64 sentences: a bidirectional LSTM of 2 x 256, an
 LSTM of 512 with ``general`` attention, embeddings of 256, dropout, Adam. The peers' decoder is the
 fast one of theirs, without input feeding, and their softmax reads 512 numbers. Ours reads 256, so
-three of ours are measured, and the work that a target token takes is printed beside each: ``one
+four of ours are measured, and the work that a target token takes is printed beside each: ``one
 layer`` has the peers' layers, ``wide softmax`` their softmax too (and embeddings of 512), ``two
-layers`` is the library's default depth. Ours trains with its Lightning task, theirs with their
-commands; each counts real target tokens, the end token included, and the first tenth of the steps
-is left out.
+layers`` is the library's default depth. ``sampled`` is ``one layer`` trained among a part of the
+words at a time (``softmax_sample``), whose work depends on the batch. Ours trains with its
+Lightning task, theirs with their commands; each counts real target tokens, the end token included,
+and the first tenth of the steps is left out.
 
 Decoding is the test split with the network just trained, in batches of 64, without start-up: the
 time that the peers report, and text to text for ours. Few training steps give strange lengths, so
@@ -69,6 +70,7 @@ from benchmarks.timing import (
     ratio,
     run_script,
 )
+from benchmarks.train_translation import SAMPLE
 from nlp_rnn.cli.common import positive
 from nlp_rnn.data.batching import ResumableLoader, TokenBatches
 from nlp_rnn.inference import BeamSearch, Translator
@@ -76,11 +78,6 @@ from nlp_rnn.models.seq2seq import Seq2Seq
 from nlp_rnn.tasks.translate import TranslationTask
 
 BATCH_SIZE, EMBEDDING, HIDDEN = 64, 256, 512
-OURS: dict[str, dict[str, Any]] = {
-    "one layer": {"decoder_layers": 1},
-    "wide softmax": {"decoder_layers": 1, "embedding_size": HIDDEN},
-    "two layers": {"decoder_layers": 2},
-}
 SEARCHES = {"greedy": 1, "beam 5": 5}
 REPORTS = 10
 """Of a training; the first one is left out."""
@@ -91,6 +88,26 @@ _LAUNCH = (
     "from {} import main; main()"
 )
 _REPORT = re.compile(r"Step +\d+/.*bsz: *\d+/ *(\d+)/ *\d+; *\d+/ *(\d+) tok/s")
+
+
+class Ours(NamedTuple):
+    """A way to train with this library.
+
+    Attributes:
+        sizes: arguments of `Seq2Seq`.
+        sample: of the softmax, see `TranslationTask`.
+    """
+
+    sizes: dict[str, Any]
+    sample: int = 0
+
+
+OURS = {
+    "one layer": Ours({"decoder_layers": 1}),
+    "wide softmax": Ours({"decoder_layers": 1, "embedding_size": HIDDEN}),
+    "two layers": Ours({"decoder_layers": 2}),
+    "sampled": Ours({"decoder_layers": 1}, sample=SAMPLE),
+}
 
 
 class Job(NamedTuple):
@@ -193,11 +210,11 @@ def eole(python: str, job: Job, level: str) -> Result:
     return Result(training_rate(log), decoding)
 
 
-def ours(sizes: dict[str, Any], job: Job, level: str) -> Result:
+def ours(way: Ours, job: Job, level: str) -> Result:
     """This library: `TranslationTask` in a Lightning trainer, and `Translator`."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     seed_everything(1, verbose=False)
-    network = build(sizes, job.corpus)
+    network = build(way.sizes, job.corpus)
     pairs = job.corpus.train
     loader = ResumableLoader(
         pairs,
@@ -223,7 +240,7 @@ def ours(sizes: dict[str, Any], job: Job, level: str) -> Result:
         enable_model_summary=False,
     )
     with products(level):
-        trainer.fit(TranslationTask(network), loader)
+        trainer.fit(TranslationTask(network, softmax_sample=way.sample), loader)
         tokenizer, decoding = job.corpus.tokenizer, {}
         dtype = "bf16" if level == "bf16" else "fp32"
         translator = Translator([network], tokenizer, tokenizer, precision=dtype)  # type: ignore[arg-type]
@@ -388,8 +405,8 @@ def measure(
         for name, python in pythons.items():
             if level != "bf16":
                 tools[name, level] = partial(peers[name], python, job, level)
-        for name, sizes in OURS.items():
-            tools[name, level] = partial(ours, sizes, job, level)
+        for name, way in OURS.items():
+            tools[name, level] = partial(ours, way, job, level)
     results: dict[tuple[str, str], list[Result]] = {key: [] for key in tools}
     for _ in range(rounds):
         for key, run_tool in tools.items():
@@ -417,7 +434,7 @@ def report(results: dict[tuple[str, str], list[Result]], macs: dict[str, int]) -
         others = dict.fromkeys([as_is, tuned])
         rows: list[list[object]] = []
         for (tool, level), values in rates.items():
-            last: object = macs[tool] / 1e6
+            last: object = macs[tool] / 1e6 if tool in macs else ""
             if column in SEARCHES:
                 last = median(run.decoding[column][1] for run in results[tool, level])
             against = (ratio(values, rates[other]) for other in others)
@@ -455,7 +472,9 @@ def run(options: argparse.Namespace) -> None:
     test = load_test(options.dataset)
     corpus = load_corpus(options.dataset, vocab_size=options.vocab_size)
     macs = dict.fromkeys(pythons, peer_macs(corpus.tokenizer.vocab_size))
-    macs |= {name: target_macs(build(sizes, corpus)) for name, sizes in OURS.items()}
+    macs |= {
+        name: target_macs(build(way.sizes, corpus)) for name, way in OURS.items() if not way.sample
+    }
     with tempfile.TemporaryDirectory() as folder:
         write_corpus(corpus, test, Path(folder))
         job = Job(corpus, test, Path(folder), options.steps, options.threads)

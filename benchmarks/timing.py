@@ -172,12 +172,15 @@ def matmul_rates(names: Sequence[str], *, repeats: int = 5) -> dict[str, float]:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns, words to the left and numbers to the right."""
+    """Columns, words to the left and numbers to the right; an empty cell is either."""
     cells = [list(map(str, header))] + [
         [_number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    numeric = [all(isinstance(cell, (int, float)) for cell in column) for column in zip(*rows)]
+    numeric = [
+        all(cell == "" or isinstance(cell, (int, float)) for cell in column)
+        for column in zip(*rows)
+    ]
     for row in cells:
         print(
             "  ".join(

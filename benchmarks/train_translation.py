@@ -3,17 +3,19 @@
     python -m benchmarks.train_translation --dataset DATA/multi30k
     python -m benchmarks.train_translation --dataset DATA/multi30k --peer-shape
 
-Four ways to train the same sizes, each under every precision that makes sense on the machine:
+Five ways to train the same sizes, each under every precision that makes sense on the machine:
 
 - ``parallel``: `Decoder.forward`, fused calls over all target steps;
 - ``loop``: the same weights and the same logits (checked), one target step at a time, embedding
   and softmax included, as decoders are usually written;
 - ``lean loop``: the same with all that can be taken out of the loop outside of it;
-- ``input feeding``: `InputFeedingDecoder`, which cannot do without a loop, a lean one.
+- ``input feeding``: `InputFeedingDecoder`, which cannot do without a loop, a lean one;
+- ``sampled``: ``parallel`` with the softmax among a part of the words (``--softmax-sample``).
 
 A step is forward, loss, backward, clipping and the fused Adam update, on batches of real lengths;
 padding counts as time and not as tokens. The last column is the model's arithmetic without padding
-over what the machine could multiply in that time, by the fastest square product of that data type.
+over what the machine could multiply in that time, by the fastest square product of that data type;
+``sampled`` leaves an amount of it out that depends on the batch, and so has none.
 """
 
 import argparse
@@ -50,19 +52,26 @@ from nlp_rnn.tasks.optimization import Optimization
 Forward = Callable[[Seq2Seq, Batch], Tensor]
 """Teacher forcing: logits (M, V) at the target positions that count."""
 
+Cost = Callable[[Seq2Seq, Batch], Tensor]
+"""Nats (M,) of these positions, with the label smoothing of the translation task."""
+
+LABEL_SMOOTHING = 0.1
+SAMPLE = 800
+"""Words besides those of the batch, of the sampled softmax."""
+
 
 class Variant(NamedTuple):
     """A way to train.
 
     Attributes:
         network: may be shared with another variant.
-        forward: how the target is read.
+        cost: how the target is read.
         optimizer: of the network.
         precision: see `timing.precision`.
     """
 
     network: Seq2Seq
-    forward: Forward
+    cost: Cost
     optimizer: torch.optim.Optimizer
     precision: str
 
@@ -95,6 +104,28 @@ def lean_loop(network: Seq2Seq, batch: Batch) -> Tensor:
     return decoder.project(decoder.output_dropout(torch.cat(outputs, 1)).flatten(0, 1)[batch.real])
 
 
+def following(batch: Batch) -> Tensor:
+    """The tokens to be predicted, (M,)."""
+    return batch.target[:, 1:].flatten()[batch.real]
+
+
+def among_all(forward: Forward, network: Seq2Seq, batch: Batch) -> Tensor:
+    """The cost by the softmax over the whole vocabulary."""
+    logits = forward(network, batch)
+    return cross_entropy(logits, following(batch), label_smoothing=LABEL_SMOOTHING)
+
+
+def among_sample(sample: int, network: Seq2Seq, batch: Batch) -> Tensor:
+    """As the network does it, by the softmax over the batch's words and a sample of others."""
+    outputs, _ = network(batch.source, batch.lengths, batch.target[:, :-1])
+    return network.decoder.sampled_negative_log_likelihood(
+        outputs.flatten(0, 1)[batch.real],
+        following(batch),
+        sample,
+        label_smoothing=LABEL_SMOOTHING,
+    )
+
+
 def check_equal(network: Seq2Seq, batch: Batch) -> None:
     """Without dropout all ways give the same logits."""
     network.eval()
@@ -108,27 +139,28 @@ def check_equal(network: Seq2Seq, batch: Batch) -> None:
 def update(variant: Variant, batch: Batch) -> None:
     """One training step, with the loss of the translation task."""
     network, optimizer = variant.network, variant.optimizer
-    following = batch.target[:, 1:].flatten()[batch.real]
     with precision(variant.precision):
-        nats = cross_entropy(variant.forward(network, batch), following, label_smoothing=0.1)
-        loss = nats[following != PAD].mean()
+        loss = variant.cost(network, batch)[following(batch) != PAD].mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
 
 
-def variants(networks: dict[str, Any], names: Sequence[str]) -> dict[str, Variant]:
-    """The four ways under each precision, named ``decoder, precision``."""
+def variants(
+    networks: dict[str, Any], names: Sequence[str], sample: int = SAMPLE
+) -> dict[str, Variant]:
+    """The five ways under each precision, named ``decoder, precision``."""
     torch.manual_seed(0)
     parallel, feeding = (
         Seq2Seq(**networks, decoder=decoder) for decoder in ("parallel", "input_feeding")
     )
-    ways = {
-        "loop": (parallel, step_by_step),
-        "lean loop": (parallel, lean_loop),
-        "input feeding": (feeding, at_once),
-        "parallel": (parallel, at_once),
+    ways: dict[str, tuple[Seq2Seq, Cost]] = {
+        "loop": (parallel, partial(among_all, step_by_step)),
+        "lean loop": (parallel, partial(among_all, lean_loop)),
+        "input feeding": (feeding, partial(among_all, at_once)),
+        "parallel": (parallel, partial(among_all, at_once)),
+        "sampled": (parallel, partial(among_sample, sample)),
     }
     optimizers = {
         network: Optimization().build(
@@ -137,14 +169,19 @@ def variants(networks: dict[str, Any], names: Sequence[str]) -> dict[str, Varian
         for network in (parallel, feeding)
     }
     return {
-        f"{way}, {name}": Variant(network, forward, optimizers[network], name)
+        f"{way}, {name}": Variant(network, cost, optimizers[network], name)
         for name in names
-        for way, (network, forward) in ways.items()
+        for way, (network, cost) in ways.items()
     }
 
 
 def measure(
-    networks: dict[str, Any], batches: Sequence[Batch], names: Sequence[str], *, rounds: int
+    networks: dict[str, Any],
+    batches: Sequence[Batch],
+    names: Sequence[str],
+    *,
+    sample: int = SAMPLE,
+    rounds: int,
 ) -> dict[str, list[float]]:
     """Seconds that a pass over the batches takes each variant, in every round; prints them.
 
@@ -152,9 +189,10 @@ def measure(
         networks: arguments of `Seq2Seq`.
         batches: what to train on.
         names: of the precisions; the first is what the last ratio refers to.
+        sample: of the sampled softmax.
         rounds: times that all variants take turns.
     """
-    each = variants(networks, names)
+    each = variants(networks, names, sample)
     check_equal(each[f"parallel, {names[0]}"].network, batches[0])
 
     def train(variant: Variant) -> None:
@@ -185,12 +223,13 @@ def report(
         way, level = name.split(", ")
         macs = batch_macs(each[name].network, batches)
         flops = TRAINING_FLOPS_PER_MAC * macs / median(times)
+        peak = rates["bf16"] if level == "bf16" else fp32
         loop, slowest = seconds[f"loop, {level}"], seconds[f"loop, {names[0]}"]
         rows.append(
             [
                 *(way, level, round(tokens / median(times))),
                 *(ratio(loop, times), ratio(slowest, times)),
-                *(flops / 1e9, 100 * flops / (rates["bf16"] if level == "bf16" else fp32)),
+                *(("", "") if way == "sampled" else (flops / 1e9, 100 * flops / peak)),
             ]
         )
     header = ["decoder", "precision", "tokens/s", "x loop", f"x loop, {names[0]}"]
@@ -219,6 +258,9 @@ def main() -> None:
     parser.add_argument(
         "--tokens-per-batch", type=positive, default=1200, help="padded target tokens"
     )
+    parser.add_argument(
+        "--softmax-sample", type=positive, default=SAMPLE, help="words besides those of the batch"
+    )
     options = parse(parser)
     if options.peer_shape and options.tokens_per_batch != parser.get_default("tokens_per_batch"):
         parser.error("--tokens-per-batch: --peer-shape has batches of 64 sentences; leave one out")
@@ -239,7 +281,13 @@ def run(options: argparse.Namespace) -> None:
     print("network:", ", ".join(f"{name} {value}" for name, value in chosen.items()))
     corpus = load_corpus(options.dataset, vocab_size=networks["vocab_size"])
     batches = list(islice(training_batches(corpus.train, **limits), options.batches))
-    measure(networks, batches, options.precisions, rounds=options.rounds)
+    measure(
+        networks,
+        batches,
+        options.precisions,
+        sample=options.softmax_sample,
+        rounds=options.rounds,
+    )
 
 
 if __name__ == "__main__":

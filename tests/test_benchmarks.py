@@ -109,7 +109,7 @@ def test_the_loop_computes_what_the_parallel_decoder_computes(corpus: Corpus, ce
 
 def test_train_translation(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     seconds = train_translation.measure(TINY, batches(corpus, 2), ["highest", "medium"], rounds=2)
-    assert len(seconds) == 8
+    assert len(seconds) == 10
     assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
     assert "parallel / loop, medium: " in capsys.readouterr().out
 
@@ -218,12 +218,14 @@ def test_peers_in_turn(
     job = peers_translation.Job(corpus, TEXTS, tmp_path, steps=10, threads=1)
     fake = peers_translation.Result(1e-3, {"greedy": (1e-3, 5.0), "beam 5": (1e-3, 5.0)})
     monkeypatch.setattr(peers_translation, "opennmt", lambda python, job, level: fake)
-    monkeypatch.setattr(peers_translation, "OURS", {"tiny": {"hidden_size": 8}})
+    monkeypatch.setattr(
+        peers_translation, "OURS", {"tiny": peers_translation.Ours({"hidden_size": 8}, sample=9)}
+    )
     results = peers_translation.measure(job, {"OpenNMT-py": "python"}, ["highest"], rounds=1)
     ((mine,),) = (runs for (tool, _), runs in results.items() if tool == "tiny")
     assert mine.training > 1
     assert set(mine.decoding) == {"greedy", "beam 5"}
-    peers_translation.report(results, {"OpenNMT-py": 1, "tiny": 1})
+    peers_translation.report(results, {"OpenNMT-py": 1})
     assert "x OpenNMT-py highest" in capsys.readouterr().out
 
 
@@ -330,6 +332,7 @@ def test_train_language_model(capsys: pytest.CaptureFixture[str]) -> None:
     variants = {
         "example, highest": train_language_model.example(*sizes, "highest"),
         "ours": train_language_model.ours(*sizes, "highest", bf16=False, weight_dropout=0.2),
+        "sampled": train_language_model.ours(*sizes, "highest", bf16=False, sample=9),
     }
     seconds = train_language_model.measure(variants, windows[:40], updates=3, rounds=2)
     assert all(len(times) == 2 for times in seconds.values())

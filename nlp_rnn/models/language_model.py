@@ -115,6 +115,12 @@ class LanguageModel(nn.Module):
         """(M, E) and the ids that followed (M,) -> nats (M,), in float32."""
         return self.decoder.projection.negative_log_likelihood(outputs, targets)
 
+    def sampled_negative_log_likelihood(
+        self, outputs: Tensor, targets: Tensor, sample: int
+    ) -> Tensor:
+        """The same among fewer words: see `Softmax`; not for an adaptive softmax."""
+        return self.decoder.sampled_negative_log_likelihood(outputs, targets, sample)
+
     def step(
         self,
         tokens: Tensor,

@@ -206,6 +206,15 @@ class Decoder(nn.Module):
         logits: Tensor = self.projection(outputs)
         return logits
 
+    def sampled_negative_log_likelihood(
+        self, outputs: Tensor, targets: Tensor, sample: int, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """What targets (M,) cost after outputs (M, E), see `Softmax`; not for an adaptive one."""
+        assert isinstance(self.projection, Softmax)
+        return self.projection.sampled_negative_log_likelihood(
+            outputs, targets, sample, label_smoothing=label_smoothing
+        )
+
     def step(
         self, tokens: Tensor, state: State, memory: Memory | None = None
     ) -> tuple[Tensor, State]:

@@ -3,10 +3,12 @@
 M positions, E width, V vocabulary.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
 
 from nlp_rnn.errors import InputError
 from nlp_rnn.modules.cross_entropy import cross_entropy
@@ -32,6 +34,41 @@ class Softmax(nn.Linear):
     def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(M, E) and ids (M,) -> nats (M,), in float32."""
         return cross_entropy(self(outputs), targets)
+
+    def sampled_negative_log_likelihood(
+        self, outputs: Tensor, targets: Tensor, sample: int, *, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """The same among fewer words, for training alone (Jean et al. 2015, section 3).
+
+        The choice is among the words of ``targets`` and ``sample`` others, which are drawn evenly
+        and each stand for as many as it takes to make up the vocabulary: the sum of exponentials
+        is that of all words on average, its logarithm a little less.
+
+        Args:
+            outputs: (M, E).
+            targets: ids (M,).
+            sample: how many others; as many as there are leave nothing out.
+            label_smoothing: share of the probability spread over the whole vocabulary, whose mean
+                score takes no more than its mean embedding.
+
+        Returns:
+            Nats (M,), in float32.
+        """
+        own, places = targets.unique(return_inverse=True)
+        absent = torch.ones(self.out_features, dtype=torch.bool, device=targets.device)
+        others = absent.index_fill(0, own, False).nonzero().squeeze(1)
+        drawn = others[torch.randperm(len(others), device=others.device)[:sample]]
+        words = torch.cat([own, drawn])
+        bias = self.bias[words]
+        if len(drawn):
+            bias[len(own) :] += math.log(len(others) / len(drawn))
+        # Looked up: the gradient of `self.weight[words]` would take three times as long.
+        nats = cross_entropy(linear(outputs, embedding(words, self.weight), bias), places)
+        if label_smoothing:
+            # The score of the target less the mean score of the vocabulary.
+            above = (outputs * (self.weight[targets] - self.weight.mean(0))).sum(1)
+            nats = nats + label_smoothing * (above + self.bias[targets] - self.bias.mean())
+        return nats
 
 
 class AdaptiveSoftmax(nn.Module):

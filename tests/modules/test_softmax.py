@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from nlp_rnn.errors import InputError
+from nlp_rnn.modules.cross_entropy import cross_entropy
 from nlp_rnn.modules.softmax import AdaptiveSoftmax, Softmax
 
 HEADS = [lambda: Softmax(16, 50), lambda: AdaptiveSoftmax(16, 50, cutoffs=[10, 30])]
@@ -36,6 +37,43 @@ def test_the_loss_in_bf16_is_near_that_in_fp32(make):
         rounded = head.negative_log_likelihood(outputs, targets)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_sample_of_all_words_is_the_softmax(smoothing):
+    head = Softmax(16, 50)
+    head.bias.data.normal_()
+    for targets, sample in ([3, 3, 0, 49, 8, 3, 8], 46), (range(50), 9):  # 9 of none
+        outputs, targets = torch.randn(len(targets), 16), torch.tensor(list(targets))
+        losses = (
+            cross_entropy(head(outputs), targets, label_smoothing=smoothing),
+            head.sampled_negative_log_likelihood(
+                outputs, targets, sample, label_smoothing=smoothing
+            ),
+        )
+        torch.testing.assert_close(losses[1], losses[0])
+        whole, sampled = (torch.autograd.grad(each.sum(), head.parameters()) for each in losses)
+        torch.testing.assert_close(sampled, whole)
+
+
+def test_a_sample_stands_for_all_words_on_average():
+    head, outputs, targets = Softmax(4, 50), torch.randn(3, 4), torch.tensor([7, 7, 20])
+    scores = head(outputs)
+    own = scores[torch.arange(3), targets]
+    sums = [
+        (head.sampled_negative_log_likelihood(outputs, targets, 12) + own).exp()
+        for _ in range(2000)
+    ]
+    torch.testing.assert_close(torch.stack(sums).mean(0), scores.exp().sum(1), rtol=0.02, atol=0)
+
+
+def test_words_outside_the_sample_are_left_alone():
+    head = Softmax(16, 50)
+    targets = torch.tensor([7, 7, 20])
+    head.sampled_negative_log_likelihood(torch.randn(3, 16), targets, 12).sum().backward()
+    touched = head.weight.grad.abs().sum(1) > 0
+    assert touched.sum() == 14
+    assert touched[targets].all()
 
 
 @pytest.mark.parametrize("cutoffs", [[0], [50], [20, 10], [10, 10]])

@@ -40,11 +40,14 @@ class LanguageModelTask(Task):
         head_precision: of the softmax alone, where most of the arithmetic is: that of the trainer,
             or ``bf16``, which is fast on a CPU that has the instructions, while its fp32 LSTM
             kernel remains in use; of fit, validate and test, not of predict.
+        softmax_sample: a training step chooses among the words of its batch and this many others,
+            drawn anew, instead of the whole vocabulary, see `Softmax`; 0 takes it whole.
         cache: of validate and test alone, see `NeuralCache`.
         dynamic: of validate and test alone, see `DynamicEvaluation`.
 
     Raises:
-        InputError: a negative weight of AR or TAR.
+        InputError: a negative weight of AR or TAR, or a negative sample, or one of an adaptive
+            softmax.
     """
 
     name = "language_model"
@@ -58,6 +61,7 @@ class LanguageModelTask(Task):
         activation_regularization: float = 0.0,
         temporal_regularization: float = 0.0,
         head_precision: Literal["trainer", "bf16"] = "trainer",
+        softmax_sample: int = 0,
         cache: NeuralCache = NeuralCache(),
         dynamic: DynamicEvaluation = DynamicEvaluation(),
     ) -> None:
@@ -69,7 +73,14 @@ class LanguageModelTask(Task):
             require(weight >= 0, f"{name} {weight}", "0 or more")
         self.activation_regularization = activation_regularization
         self.temporal_regularization = temporal_regularization
+        require(softmax_sample >= 0, f"softmax_sample {softmax_sample}", "0 or more")
+        if softmax_sample and network.arguments["adaptive_cutoffs"]:
+            raise InputError(
+                "an adaptive softmax leaves most words out by itself: leave out softmax_sample or "
+                "adaptive_cutoffs"
+            )
         self.bf16_head = head_precision == "bf16"
+        self.softmax_sample = softmax_sample
         self.cache = cache
         self.dynamic = dynamic
         self.results: dict[str, float] = {}
@@ -126,8 +137,14 @@ class LanguageModelTask(Task):
         outputs, dropped, state = self.network(batch.inputs, self._state)
         self._state = tuple(part.detach() for part in state)
         real = batch.following != PAD
+        told, following = dropped[real], batch.following[real]
         with head_autocast(outputs, self.bf16_head):
-            nats = self.network.negative_log_likelihood(dropped[real], batch.following[real])
+            if self.softmax_sample:
+                nats = self.network.sampled_negative_log_likelihood(
+                    told, following, self.softmax_sample
+                )
+            else:
+                nats = self.network.negative_log_likelihood(told, following)
         tokens = real.sum()
         loss = self.mean_over_ranks(nats.sum(), tokens)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=int(tokens))

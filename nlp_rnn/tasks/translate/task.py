@@ -27,11 +27,13 @@ class TranslationTask(Task):
         network: the translator's network.
         optimization: how it is updated.
         label_smoothing: share of the probability spread over the vocabulary (Szegedy et al. 2016).
+        softmax_sample: a training step chooses among the words of its batch and this many others,
+            drawn anew, instead of the whole vocabulary, see `Softmax`; 0 takes it whole.
         validation_search: how validation decodes, alone and in training; greedy by default.
         search: how test and predict decode, and fit at its end.
 
     Raises:
-        InputError: a label smoothing that is no share.
+        InputError: a label smoothing that is no share, or a negative sample.
     """
 
     name = "translate"
@@ -43,12 +45,15 @@ class TranslationTask(Task):
         *,
         optimization: Optimization = Optimization(),
         label_smoothing: float = 0.1,
+        softmax_sample: int = 0,
         validation_search: BeamSearch = BeamSearch(beam_size=1),
         search: BeamSearch = BeamSearch(),
     ) -> None:
         super().__init__(network, optimization=optimization)
         require(0 <= label_smoothing < 1, f"label_smoothing {label_smoothing}", "0 to below 1")
+        require(softmax_sample >= 0, f"softmax_sample {softmax_sample}", "0 or more")
         self.label_smoothing = label_smoothing
+        self.softmax_sample = softmax_sample
         self.validation_search = validation_search
         self.search = search
         self.scores: list[Score] = []
@@ -70,12 +75,12 @@ class TranslationTask(Task):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, tokens = self._loss(batch, self.label_smoothing)
+        loss, tokens = self._loss(batch, self.label_smoothing, self.softmax_sample)
         self.log("train_loss", loss.detach() / tokens, prog_bar=True, batch_size=int(tokens))
         return self.mean_over_ranks(loss, tokens)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        loss, tokens = self._loss(batch, label_smoothing=0.0)
+        loss, tokens = self._loss(batch, label_smoothing=0.0, sample=0)
         self.log("val_loss", loss / tokens, batch_size=int(tokens), sync_dist=True)
         self._write(batch, self.validation_search)
 
@@ -94,15 +99,21 @@ class TranslationTask(Task):
     def on_test_epoch_end(self) -> None:
         self._log_scores("test")
 
-    def _loss(self, batch: Batch, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    def _loss(self, batch: Batch, label_smoothing: float, sample: int) -> tuple[Tensor, Tensor]:
         """Summed cross-entropy, and over how many target tokens."""
         outputs, _ = self.network(batch.source, batch.lengths, batch.target[:, :-1])
         following = batch.target[:, 1:]
         # Padding is left out before the projection, which is the largest product of all.
         real = real_positions(following)
-        logits = self.network.decoder.project(outputs.flatten(0, 1)[real])
-        targets = following.flatten()[real]
-        nats = cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        outputs, targets = outputs.flatten(0, 1)[real], following.flatten()[real]
+        decoder = self.network.decoder
+        if sample:
+            nats = decoder.sampled_negative_log_likelihood(
+                outputs, targets, sample, label_smoothing=label_smoothing
+            )
+        else:
+            logits = decoder.project(outputs)
+            nats = cross_entropy(logits, targets, label_smoothing=label_smoothing)
         counted = targets != PAD
         return nats[counted].sum(), counted.sum()
 

@@ -154,6 +154,7 @@ NT_ASGD = [
         (30, NT_ASGD),
         (12, ["--model.optimization.algorithm=muon"]),
         (4, ["--trainer.accumulate_grad_batches=3"]),
+        (12, ["--model.softmax_sample=20"]),
         (EPOCH - 1, ["--trainer.max_steps=90"]),
     ],
 )
@@ -202,6 +203,15 @@ def test_muon_has_the_matrices_of_the_layers_and_nothing_else(folder, tmp_path):
         (["--data.tokenizer=word", "--network.vocab_size=999"], "use 5 to 16"),
         (["--model.temporal_regularization=-1"], "temporal_regularization -1.0 is out of range"),
         (["--data.column=sentence", "--data.dataset=topics"], "topics has the column text"),
+        (["--model.softmax_sample=-1"], "softmax_sample -1 is out of range"),
+        (
+            [
+                "--network.tied=false",
+                "--network.adaptive_cutoffs=[10]",
+                "--model.softmax_sample=9",
+            ],
+            "leave out softmax_sample or adaptive_cutoffs",
+        ),
         (["--trainer.precision=bf16-true"], "32-true or bf16-mixed"),
         (
             ["--trainer.accumulate_grad_batches=3", "--trainer.val_check_interval=5"],
@@ -236,6 +246,7 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
         ["--network.weight_dropout=0.2", "--network.type_dropout=0.1"],
         ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
         ["--model.head_precision=bf16"],
+        ["--model.softmax_sample=20"],
     ],
     ids=str,
 )
