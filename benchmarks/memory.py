@@ -14,6 +14,7 @@ library does them, which keeps nothing.
 import argparse
 import os
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import torch
 
 from benchmarks.corpus import Batch, load_corpus, training_batches
 from benchmarks.timing import PRECISIONS, add_dataset, arguments, machine, run_script
-from benchmarks.train_translation import Variant, at_once, update
+from benchmarks.train_translation import Variant, among_all, among_sample, at_once, update
 from nlp_rnn.cli.common import positive
 from nlp_rnn.data.batching import MULTIPLE
 from nlp_rnn.models.seq2seq import Seq2Seq
@@ -67,6 +68,11 @@ def main() -> None:
     parser.add_argument(
         "--tokens-per-batch", type=positive, default=1200, help="padded target tokens"
     )
+    parser.add_argument(
+        "--softmax-sample",
+        type=positive,
+        help="train among the words of a batch and this many others; among all without it",
+    )
     parser.add_argument("--batches", type=positive, default=1000)
     options = parser.parse_args()
     if options.batches < 20:
@@ -84,8 +90,10 @@ def run(options: argparse.Namespace) -> None:
     batches = training_batches(
         corpus.train, tokens_per_batch=options.tokens_per_batch, multiple=options.multiple
     )
+    sample = options.softmax_sample
+    cost = partial(among_sample, sample) if sample else partial(among_all, at_once)
     sizes = measure(
-        Variant(network, at_once, optimizer, options.precision),
+        Variant(network, cost, optimizer, options.precision),
         islice(batches, options.batches),
         every=options.batches // 10,
     )

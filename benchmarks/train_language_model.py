@@ -5,11 +5,11 @@
 ``example`` is a reimplementation of PyTorch's word language model in plain PyTorch: embedding,
 dropout, `nn.LSTM` with its dropout, dropout, a full softmax tied to the embedding, SGD with
 clipping. ``ours`` is `LanguageModel` under the same optimizer, with the softmax in fp32 and, where
-the CPU has the instructions, in bf16 (``--model.head_precision bf16``); then among a sample of the
-words (``--model.softmax_sample``), where a loss is a little less than among all, and with recurrent
-weights dropped. All have the same sizes and read the same windows in the same order, and the loss
-over the last windows of as many updates is printed beside the speed: faster is worth nothing if it
-learns less.
+the CPU has the instructions, in bf16 (``--model.head_precision bf16``); then, with the better of
+these, either among a sample of the words (``--model.softmax_sample``) or with recurrent weights
+dropped. All have the same sizes and read the same windows in the same order, and the loss over the
+last windows of as many updates is printed beside the speed: faster is worth nothing if it learns
+less. That of a sample is a little less for the same network.
 """
 
 import argparse

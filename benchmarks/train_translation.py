@@ -13,9 +13,10 @@ Five ways to train the same sizes, each under every precision that makes sense o
 - ``sampled``: ``parallel`` with the softmax among a part of the words (``--softmax-sample``).
 
 A step is forward, loss, backward, clipping and the fused Adam update, on batches of real lengths;
-padding counts as time and not as tokens. The last column is the model's arithmetic without padding
-over what the machine could multiply in that time, by the fastest square product of that data type;
-``sampled`` leaves an amount of it out that depends on the batch, and so has none.
+padding counts as time and not as tokens. The last columns are the model's arithmetic without
+padding and its share of what the machine could multiply in that time, by the fastest square product
+of that data type. ``sampled`` leaves an amount of it out that depends on the batch, so it has none
+and is no candidate for the best of equal work.
 """
 
 import argparse
@@ -65,7 +66,7 @@ class Variant(NamedTuple):
 
     Attributes:
         network: may be shared with another variant.
-        cost: how the target is read.
+        cost: how the target is read and paid for.
         optimizer: of the network.
         precision: see `timing.precision`.
     """
@@ -232,6 +233,7 @@ def report(
                 *(("", "") if way == "sampled" else (flops / 1e9, 100 * flops / peak)),
             ]
         )
+    whole = [name for name in seconds if not name.startswith("sampled")]
     header = ["decoder", "precision", "tokens/s", "x loop", f"x loop, {names[0]}"]
     print_table([*header, "GFLOP/s", "% of torch.mm"], rows)
     print_table(
@@ -240,8 +242,11 @@ def report(
     for name in names:
         faster = ratio(seconds[f"loop, {name}"], seconds[f"parallel, {name}"])
         print(f"parallel / loop, {name}: {faster:.2f}")
-    best = min(seconds, key=lambda name: median(seconds[name]))
-    print(f"best ({best}) / loop, {names[0]}: {ratio(slowest, seconds[best]):.2f}")
+        less = ratio(seconds[f"parallel, {name}"], seconds[f"sampled, {name}"])
+        print(f"sampled / parallel, {name}: {less:.2f}")
+    for what, chosen in (("best of equal work", whole), ("best of all", list(seconds))):
+        best = min(chosen, key=lambda name: median(seconds[name]))
+        print(f"{what} ({best}) / loop, {names[0]}: {ratio(slowest, seconds[best]):.2f}")
 
 
 def main() -> None:

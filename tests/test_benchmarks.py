@@ -108,10 +108,15 @@ def test_the_loop_computes_what_the_parallel_decoder_computes(corpus: Corpus, ce
 
 
 def test_train_translation(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = train_translation.measure(TINY, batches(corpus, 2), ["highest", "medium"], rounds=2)
+    seconds = train_translation.measure(
+        TINY, batches(corpus, 2), ["highest", "medium"], sample=9, rounds=2
+    )
     assert len(seconds) == 10
     assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
-    assert "parallel / loop, medium: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "parallel / loop, medium: " in printed
+    assert "sampled / parallel, medium: " in printed
+    assert "best of equal work (sampled" not in printed
 
 
 def test_training_updates_every_variant(corpus: Corpus) -> None:
@@ -300,6 +305,12 @@ def test_fastai_is_asked_for(
             train_language_model,
             ["--size", "8", "--streams", "4", "--window", "6", "--updates", "2", "--rounds", "1"],
             "weights dropped / without",
+        ),
+        pytest.param(
+            memory,
+            ["--batches", "20", "--tokens-per-batch", "60"],
+            "growth from batch",
+            marks=linux,
         ),
         (
             train_classifier,

@@ -38,18 +38,19 @@ class Softmax(nn.Linear):
     def sampled_negative_log_likelihood(
         self, outputs: Tensor, targets: Tensor, sample: int, *, label_smoothing: float = 0.0
     ) -> Tensor:
-        """The same among fewer words, for training alone (Jean et al. 2015, section 3).
+        """The same among fewer words, for training alone (Botev, Zheng & Barber 2017).
 
-        The choice is among the words of ``targets`` and ``sample`` others, which are drawn evenly
-        and each stand for as many as it takes to make up the vocabulary: the sum of exponentials
-        is that of all words on average, its logarithm a little less.
+        The choice is among the words of ``targets`` and others, which are drawn evenly and each
+        stand for as many as it takes to make up the vocabulary (complementary sum sampling): the
+        sum of exponentials is that of all words on average, its logarithm a little less.
 
         Args:
             outputs: (M, E).
             targets: ids (M,).
-            sample: how many others; as many as there are leave nothing out.
-            label_smoothing: share of the probability spread over the whole vocabulary, whose mean
-                score takes no more than its mean embedding.
+            sample: how many others at least, 1 or more. There are a few more, up to the next
+                multiple of 64 words, so that products meet few shapes, see `real_positions`.
+            label_smoothing: share of the probability spread over the whole vocabulary, not only
+                over what was drawn: all words' mean score is that of the mean row.
 
         Returns:
             Nats (M,), in float32.
@@ -57,17 +58,18 @@ class Softmax(nn.Linear):
         own, places = targets.unique(return_inverse=True)
         absent = torch.ones(self.out_features, dtype=torch.bool, device=targets.device)
         others = absent.index_fill(0, own, False).nonzero().squeeze(1)
-        drawn = others[torch.randperm(len(others), device=others.device)[:sample]]
+        count = -(-(len(own) + sample) // 64) * 64 - len(own)
+        drawn = others[torch.randperm(len(others), device=others.device)[:count]]
         words = torch.cat([own, drawn])
-        bias = self.bias[words]
+        # Looked up: the gradient of `self.weight[words]` would take three times as long.
+        rows, bias = embedding(words, self.weight), self.bias[words]
         if len(drawn):
             bias[len(own) :] += math.log(len(others) / len(drawn))
-        # Looked up: the gradient of `self.weight[words]` would take three times as long.
-        nats = cross_entropy(linear(outputs, embedding(words, self.weight), bias), places)
+        nats = cross_entropy(linear(outputs, rows, bias), places)
         if label_smoothing:
             # The score of the target less the mean score of the vocabulary.
-            above = (outputs * (self.weight[targets] - self.weight.mean(0))).sum(1)
-            nats = nats + label_smoothing * (above + self.bias[targets] - self.bias.mean())
+            above = (outputs * (embedding(places, rows) - self.weight.mean(0))).sum(1)
+            nats = nats + label_smoothing * (above + bias[places] - self.bias.mean())
         return nats
 
 

@@ -57,7 +57,7 @@ def test_a_sample_of_all_words_is_the_softmax(smoothing):
 
 
 def test_a_sample_stands_for_all_words_on_average():
-    head, outputs, targets = Softmax(4, 50), torch.randn(3, 4), torch.tensor([7, 7, 20])
+    head, outputs, targets = Softmax(4, 500), torch.randn(3, 4), torch.tensor([7, 7, 20])
     scores = head(outputs)
     own = scores[torch.arange(3), targets]
     sums = [
@@ -67,12 +67,31 @@ def test_a_sample_stands_for_all_words_on_average():
     torch.testing.assert_close(torch.stack(sums).mean(0), scores.exp().sum(1), rtol=0.02, atol=0)
 
 
+def test_labels_are_smoothed_over_all_words_whatever_was_drawn():
+    head, outputs, targets = Softmax(16, 500), torch.randn(3, 16), torch.tensor([7, 7, 20])
+    head.bias.data.normal_()
+    losses = []
+    for smoothing in (0.0, 0.3):
+        torch.manual_seed(1)
+        losses.append(
+            head.sampled_negative_log_likelihood(outputs, targets, 12, label_smoothing=smoothing)
+        )
+    scores = head(outputs)
+    expected = 0.3 * (scores[torch.arange(3), targets] - scores.mean(1))
+    torch.testing.assert_close(losses[1] - losses[0], expected)
+    found, wanted = (
+        torch.autograd.grad(each.sum(), head.parameters())
+        for each in (losses[1] - losses[0], expected)
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_words_outside_the_sample_are_left_alone():
-    head = Softmax(16, 50)
+    head = Softmax(16, 500)
     targets = torch.tensor([7, 7, 20])
     head.sampled_negative_log_likelihood(torch.randn(3, 16), targets, 12).sum().backward()
     touched = head.weight.grad.abs().sum(1) > 0
-    assert touched.sum() == 14
+    assert touched.sum() == 64
     assert touched[targets].all()
 
 

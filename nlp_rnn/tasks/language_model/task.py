@@ -41,7 +41,8 @@ class LanguageModelTask(Task):
             or ``bf16``, which is fast on a CPU that has the instructions, while its fp32 LSTM
             kernel remains in use; of fit, validate and test, not of predict.
         softmax_sample: a training step chooses among the words of its batch and this many others,
-            drawn anew, instead of the whole vocabulary, see `Softmax`; 0 takes it whole.
+            drawn anew, instead of the whole vocabulary, see `Softmax`, which makes ``train_loss``
+            a little low; 0 takes it whole.
         cache: of validate and test alone, see `NeuralCache`.
         dynamic: of validate and test alone, see `DynamicEvaluation`.
 
@@ -129,7 +130,9 @@ class LanguageModelTask(Task):
             warn_of_slow_bf16(self.trainer, f"the softmax ({option} bf16)", f"{option} trainer")
 
     def on_fit_start(self) -> None:
-        rank_zero_info(f"softmax in {self.softmax_precision}")
+        sample = self.softmax_sample
+        among = f", among the batch's words and {sample} others" if sample else ""
+        rank_zero_info(f"softmax in {self.softmax_precision}{among}")
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         if batch.first:

@@ -28,7 +28,8 @@ class TranslationTask(Task):
         optimization: how it is updated.
         label_smoothing: share of the probability spread over the vocabulary (Szegedy et al. 2016).
         softmax_sample: a training step chooses among the words of its batch and this many others,
-            drawn anew, instead of the whole vocabulary, see `Softmax`; 0 takes it whole.
+            drawn anew, instead of the whole vocabulary, see `Softmax`, which makes ``train_loss``
+            a little low; 0 takes it whole.
         validation_search: how validation decodes, alone and in training; greedy by default.
         search: how test and predict decode, and fit at its end.
 

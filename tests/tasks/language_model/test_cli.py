@@ -136,6 +136,7 @@ def test_loads_in_a_fresh_process_without_lightning(trained, tmp_path):
 
 EPOCH = 77
 """Updates of the first one."""
+BYTES = ["--data.tokenizer=bpe", "--data.byte_fallback=true", "--network.vocab_size=300"]
 NT_ASGD = [
     "--model.optimization.algorithm=sgd",
     "--model.optimization.learning_rate=60",
@@ -154,7 +155,7 @@ NT_ASGD = [
         (30, NT_ASGD),
         (12, ["--model.optimization.algorithm=muon"]),
         (4, ["--trainer.accumulate_grad_batches=3"]),
-        (12, ["--model.softmax_sample=20"]),
+        (12, [*BYTES, "--model.softmax_sample=9"]),
         (EPOCH - 1, ["--trainer.max_steps=90"]),
     ],
 )
@@ -241,12 +242,12 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
         ["--network.tied=false", "--network.adaptive_cutoffs=[10]", "--model.head_precision=bf16"],
         ["--data.tokenizer=char", "--network.vocab_size=25", "--network.cell=rnn_tanh"],
         ["--data.tokenizer=bpe", "--network.cell=gru"],
-        ["--data.tokenizer=bpe", "--data.byte_fallback=true", "--network.vocab_size=300"],
+        BYTES,
         ["--network.cell=rnn_relu", "--model.optimization.learning_rate=0.004"],
         ["--network.weight_dropout=0.2", "--network.type_dropout=0.1"],
         ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
         ["--model.head_precision=bf16"],
-        ["--model.softmax_sample=20"],
+        [*BYTES, "--model.softmax_sample=9"],
     ],
     ids=str,
 )
