@@ -24,6 +24,7 @@ from nlp_rnn.callbacks import (
     ResumedSettings,
 )
 from nlp_rnn.callbacks.best_checkpoint import best_checkpoint
+from nlp_rnn.callbacks.resumed_settings import settings_of
 from nlp_rnn.checkpoint import open_checkpoint
 from nlp_rnn.cli.common import new_path
 from nlp_rnn.errors import InputError
@@ -32,15 +33,10 @@ from nlp_rnn.tasks.base import Task, warn_of_slow_bf16
 from nlp_rnn.tasks.data import TaskData
 from nlp_rnn.tasks.run_folder import RunFolder
 from nlp_rnn.tasks.saving import DurableCheckpointIO
+from nlp_rnn.tasks.trainer_checks import check_trainer
 
 __all__ = ["TaskCLI", "has_option", "without_printing"]
 
-
-_LIMITS = {
-    "validate": "limit_val_batches",
-    "test": "limit_test_batches",
-    "predict": "limit_predict_batches",
-}
 _TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,  # our samplers know of ranks
@@ -273,28 +269,7 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """With TensorBoard and CSV logs in one new folder, unless the config names a logger."""
         trainer = self._get(self.config_init, "trainer")
-        interval = trainer.get("val_check_interval")
-        if not isinstance(interval, (int, float, type(None))):
-            raise InputError(
-                f"--trainer.val_check_interval {interval}: a resume knows of no clock; give a "
-                "number of batches or a share of an epoch"
-            )
-        if isinstance(interval, int) and interval == 1:
-            raise InputError(
-                "--trainer.val_check_interval 1: Lightning would validate after every batch, but "
-                "keep the best of an epoch's last alone; give 2 or more, or 1.0 for an epoch"
-            )
-        limit = _LIMITS.get(str(self.subcommand))
-        if limit and trainer.get(limit) == 0:
-            raise InputError(
-                f"--trainer.{limit} 0 leaves nothing to {self.subcommand}: give 1 or more, or "
-                "leave it out"
-            )
-        if self.subcommand == "fit" and trainer.get("limit_val_batches") == 0:
-            raise InputError(
-                "--trainer.limit_val_batches 0: the best checkpoint is chosen by validation, and "
-                "so is when to stop; give 1 or more, or leave it out"
-            )
+        check_trainer(trainer, str(self.subcommand))
         root = trainer.get("default_root_dir") or "runs"
         if trainer.get("logger") in (None, True) and self.subcommand == "fit":
             board = self._folder.make(root)
@@ -355,7 +330,7 @@ class TaskCLI(LightningCLI):
         if self._stays():
             run = Path(self.config.fit.ckpt_path).absolute().parent.parent
             if (run / "config.yaml").is_file():
-                extra.append(ResumedSettings(run / "resumed.yaml", self._settings()))
+                extra.append(ResumedSettings(run, self._settings()))
         plugins = config.get("plugins") or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
         if not any(isinstance(each, CheckpointIO) for each in plugins):
@@ -387,8 +362,7 @@ def _config_of(checkpoint: Path, task: str) -> Path:
     Raises:
         InputError: the checkpoint is not where it was written, or of no use.
     """
-    resumed = checkpoint.absolute().parent.parent / "resumed.yaml"
-    config = resumed if resumed.is_file() else resumed.with_name("config.yaml")
+    config = settings_of(checkpoint.absolute().parent.parent)
     if not config.is_file():
         open_checkpoint(checkpoint, task=task)
         raise InputError(

@@ -224,12 +224,16 @@ def test_another_network_than_the_checkpoint_has_is_refused(trained: Path) -> No
         TranslateCLI(["test", f"--ckpt_path={trained / 'best.ckpt'}", "--network.hidden_size=64"])
 
 
-def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path) -> None:
+def test_resuming_goes_on_in_the_folder_of_the_run(trained: Path, tmp_path: Path, caplog) -> None:
     run = tmp_path / "version_0"
     shutil.copytree(trained.parent, run)
     last, root = run / "checkpoints/last.ckpt", f"--trainer.default_root_dir={tmp_path}"
-    cli = TranslateCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=13", root])
+    with caplog.at_level(logging.INFO):
+        cli = TranslateCLI(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=13", root])
     assert cli.trainer.current_epoch == 13
+    (said,) = [line for line in caplog.messages if "other settings" in line]
+    changed = [change.split()[0] for change in said.split(": ", 1)[1].split(", ")]
+    assert changed == ["trainer.max_epochs", "trainer.default_root_dir"]
     assert cli.trainer.checkpoint_callback.dirpath == str(last.parent)
     assert torch.load(last)["epoch"] == 12
     for name in ("config.yaml", "resumed.yaml"):
