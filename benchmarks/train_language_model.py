@@ -118,13 +118,9 @@ def ours(
     )
 
     def loss(window: Window, state: State) -> tuple[Tensor, State]:
-        _, outputs, after = network(window.inputs, state)
-        outputs, following = outputs.flatten(0, 1), window.following.flatten()
-        with head_autocast(outputs, bf16):
-            if sample:
-                nats = network.sampled_negative_log_likelihood(outputs, following, sample)
-            else:
-                nats = network.negative_log_likelihood(outputs, following)
+        reading, after = network(window.inputs, state)
+        with head_autocast(reading.outputs, bf16):
+            nats = network.nats(reading, window.following, sample=sample)
         return nats.mean(), after
 
     return Variant(network, loss, network.zero_state(streams), level)

@@ -122,17 +122,16 @@ class Reader:
             if window.first:
                 self.state = self.network.zero_state(inputs.size(0))
                 self._keys = self._words = None
-            _, outputs, state = self.network(inputs, self.state)
+            reading, state = self.network(inputs, self.state)
             self.state = tuple(part.detach() for part in state)
-            real = following != PAD
-            with head_autocast(outputs, self.bf16_head):
-                nats = self.network.negative_log_likelihood(outputs[real], following[real])
-            if learns and real.any():
-                self._learn(nats.mean())
-            scored = nats.new_zeros(following.shape)
-            scored[real] = nats.detach()
+            with head_autocast(reading.outputs, self.bf16_head):
+                nats = self.network.nats(reading, following)
+            tokens = (following != PAD).sum()
+            if learns and tokens:
+                self._learn(nats.sum() / tokens)
+            scored = nats.detach()
             if self.cache.size:
-                scored = self._remember(outputs.detach(), following, scored)
+                scored = self._remember(reading.outputs.detach(), following, scored)
             return scored
 
     def restore(self) -> None:

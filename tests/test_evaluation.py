@@ -10,10 +10,11 @@ from nlp_rnn.evaluation import DynamicEvaluation, NeuralCache, Reader
 from nlp_rnn.models.language_model import LanguageModel
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=[0, 5], ids=["plain", "pointer"])
+def model(request):
     torch.manual_seed(0)
-    return LanguageModel(vocab_size=20, embedding_size=8, hidden_size=8).eval()
+    sizes = {"vocab_size": 20, "embedding_size": 8, "hidden_size": 8}
+    return LanguageModel(**sizes, pointer_span=request.param).eval()
 
 
 @pytest.fixture
@@ -32,9 +33,8 @@ def read(model, text, *, rows=1, length=10, **arguments):
 
 def test_cutting_a_text_differently_changes_nothing(model, text):
     whole, _ = read(model, text, length=60)
-    _, outputs, _ = model(text[None, :-1], model.zero_state(1))
-    expected = model.negative_log_likelihood(outputs[0], text[1:])
-    torch.testing.assert_close(whole[0], expected)
+    reading, _ = model(text[None, :-1], model.zero_state(1))
+    torch.testing.assert_close(whole, model.nats(reading, text[None, 1:]))
     for length in (1, 7, 32):
         torch.testing.assert_close(read(model, text, length=length)[0], whole)
 
@@ -46,9 +46,9 @@ def test_streams_count_every_token_once(model, text):
 
 def test_the_cache_equals_its_definition(model, text):
     cache = NeuralCache(size=6, flatness=0.7, share=0.3)
-    _, outputs, _ = model(text[None, :-1], model.zero_state(1))
-    hidden, words = outputs[0].detach(), text[1:]
-    plain = model.negative_log_likelihood(hidden, words).detach()
+    reading, _ = model(text[None, :-1], model.zero_state(1))
+    hidden, words = reading.outputs[0].detach(), text[1:]
+    plain = model.nats(reading, text[None, 1:])[0].detach()
     expected = []
     for t in range(60):
         past = range(max(0, t - 6), t)
@@ -114,8 +114,8 @@ def test_dynamic_evaluation_equals_its_definition(model, text):
     trained = [each.detach().clone() for each in model.parameters()]
     state, expected = model.zero_state(1), []
     for start in range(0, 60, 20):
-        _, outputs, state = by_hand(text[None, start : start + 20], state)
-        nats = by_hand.negative_log_likelihood(outputs[0], text[start + 1 : start + 21])
+        reading, state = by_hand(text[None, start : start + 20], state)
+        nats = by_hand.nats(reading, text[None, start + 1 : start + 21])[0]
         expected.append(nats.detach())
         state = tuple(part.detach() for part in state)
         by_hand.zero_grad()

@@ -87,8 +87,8 @@ def penalize_repetition(logits: Tensor, history: Tensor, penalty: float) -> Tens
     """Make tokens of the history less likely (CTRL, Keskar et al. 2019, section 4.1).
 
     Their logits are divided by the penalty, or multiplied where negative, so that a penalty over 1
-    always lowers them. How far depends on where a network's logits lie: those of an ensemble and of
-    an adaptive softmax are log-probabilities, and the same penalty bites harder there.
+    always lowers them. How far depends on where a network's logits lie: those of an ensemble, of an
+    adaptive softmax and of a pointer are log-probabilities, where the same penalty bites harder.
 
     Args:
         logits: (N, K, V).

@@ -214,12 +214,12 @@ class TextGenerator:
             return self.network.step(tokens, state, memory)
 
     def _read(self, ids: list[int]) -> State:
-        """The state (1, L, H) before the last token of a prompt, which starts a search."""
+        """The state of one row before the last token of a prompt, which starts a search."""
         state = self.network.zero_state(1)
         before = torch.tensor([EOS, *ids][:-1], dtype=torch.long, device=self.device).view(1, -1)
         for window in before.split(WINDOW, 1):
             if window.numel():
-                _, _, state = self.network(window, state)
+                _, state = self.network(window, state)
         return state
 
     def _score(self, ids: list[list[int]]) -> Tensor:
@@ -228,13 +228,14 @@ class TextGenerator:
         following, _ = pad([[*each, EOS] for each in ids])
         state = self.network.zero_state(len(ids))
         scored = []
-        steps = min(WINDOW, max(1, LOGITS // (len(ids) * self.vocabulary.vocab_size)))
+        reach = WINDOW + self.network.arguments["pointer_span"]  # what a pointer may point at
+        held = len(ids) * max(self.vocabulary.vocab_size, reach)  # numbers for one token of each
+        steps = min(WINDOW, max(1, LOGITS // held))
         with running(self.network, self.precision):
             for window, after in zip(inputs.split(steps, 1), following.split(steps, 1)):
                 window, after = window.to(self.device), after.to(self.device)
-                _, outputs, state = self.network(window, state)
-                nats = self.network.negative_log_likelihood(outputs.flatten(0, 1), after.flatten())
-                scored.append(-nats.view(after.shape).masked_fill(after == 0, 0.0))
+                reading, state = self.network(window, state)
+                scored.append(-self.network.nats(reading, after))
         return torch.cat(scored, 1)
 
     def _stops(

@@ -64,7 +64,7 @@ class TextSampling:
         start: Tensor,
         must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> list[list[Hypothesis]]:
-        """Draw the continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        """Draw the continuations of states, which lead with (N, 1), and last tokens (N,)."""
         _check_lengths(self)
         require(1 <= self.num_samples <= MOST, f"num_samples={self.num_samples}", f"1 to {MOST}")
         return sample(
@@ -144,7 +144,7 @@ class TextBeamSearch:
         start: Tensor,
         must_end: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> list[list[Hypothesis]]:
-        """The best continuations of N states, tensors (N, 1, L, H), and last tokens (N,)."""
+        """The best continuations of states, which lead with (N, 1), and last tokens (N,)."""
         _check_lengths(self)
         require(1 <= self.beam_size <= MOST, f"beam_size={self.beam_size}", f"1 to {MOST}")
         require(

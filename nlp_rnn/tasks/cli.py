@@ -194,7 +194,8 @@ class TaskCLI(LightningCLI):
             same = {name for name in datasets if given[name] == data[name]}
             details = of_splits - datasets
             adopt({name for name in details if f"{name.rpartition('.')[0]}.dataset" in same})
-        for name, value in arguments.items():
+        for name, parameter in inspect.signature(self.network_class).parameters.items():
+            value = arguments.get(name, parameter.default)  # of a version that had no such option
             given = self.config[subcommand].network[name]
             # Dropout is a setting of training, which may go on with more of it, or less.
             if given != value and not name.endswith("dropout"):

@@ -21,15 +21,20 @@ def vocabulary():
     )
 
 
-def build(vocabulary, **arguments):
+def build(vocabulary, *, pointer_span=0, **arguments):
     torch.manual_seed(1)
-    network = LanguageModel(vocab_size=vocabulary.vocab_size, embedding_size=16, hidden_size=16)
+    network = LanguageModel(
+        vocab_size=vocabulary.vocab_size,
+        embedding_size=16,
+        hidden_size=16,
+        pointer_span=pointer_span,
+    )
     return TextGenerator(network.eval(), vocabulary, **arguments)
 
 
-@pytest.fixture(scope="module")
-def generator(vocabulary):
-    return build(vocabulary)
+@pytest.fixture(scope="module", params=[0, 6], ids=["plain", "pointer"])
+def generator(vocabulary, request):
+    return build(vocabulary, pointer_span=request.param)
 
 
 SEARCHES = [TextSampling(max_tokens=30), TextBeamSearch(max_tokens=12, beam_size=3)]
@@ -83,8 +88,8 @@ def test_a_continuation_is_given_the_whole_prompt(vocabulary, direction, monkeyp
     for prompt, found in zip(prompts, search.logits):
         ids = vocabulary.encode(prompt)
         read = [EOS, *(ids if direction == "forward" else ids[::-1])]
-        _, outputs, _ = network(torch.tensor([read]), network.zero_state(1))
-        expected = network.decoder.project(outputs[0, -1]).detach()
+        reading, _ = network(torch.tensor([read]), network.zero_state(1))
+        expected = network.decoder.project(reading.dropped[0, -1]).detach()
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -241,8 +246,8 @@ def test_log_probs_are_those_of_reading_alone(generator):
         ids = [EOS, *generator.vocabulary.encode(text), EOS]
         assert len(values) == len(generator.pieces(text)) == len(ids) - 1
         tokens = torch.tensor([ids])
-        _, outputs, _ = network(tokens[:, :-1], network.zero_state(1))
-        expected = -network.negative_log_likelihood(outputs[0], tokens[0, 1:])
+        reading, _ = network(tokens[:, :-1], network.zero_state(1))
+        expected = -network.nats(reading, tokens[:, 1:])[0]
         torch.testing.assert_close(torch.tensor(values), expected, rtol=1e-4, atol=1e-4)
     assert len(scored[2]) > WINDOW
 
@@ -254,8 +259,8 @@ def test_a_backward_model_reads_from_the_end(vocabulary):
     ids = vocabulary.encode(text)
     tokens = torch.tensor([[EOS, *ids[::-1], EOS]])
     network = backward.network
-    _, outputs, _ = network(tokens[:, :-1], network.zero_state(1))
-    read = -network.negative_log_likelihood(outputs[0], tokens[0, 1:])
+    reading, _ = network(tokens[:, :-1], network.zero_state(1))
+    read = -network.nats(reading, tokens[:, 1:])[0]
     expected = torch.cat([read[:-1].flip(0), read[-1:]])  # in the order of the text
     torch.testing.assert_close(torch.tensor(backward.log_probs([text])[0]), expected)
     with pytest.raises(InputError, match="writes from the end"):

@@ -137,18 +137,12 @@ class LanguageModelTask(Task):
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         if batch.first:
             self._state = self.network.zero_state(batch.inputs.size(0))
-        outputs, dropped, state = self.network(batch.inputs, self._state)
+        reading, state = self.network(batch.inputs, self._state)
         self._state = tuple(part.detach() for part in state)
-        real = batch.following != PAD
-        told, following = dropped[real], batch.following[real]
+        outputs, dropped, _ = reading
         with head_autocast(outputs, self.bf16_head):
-            if self.softmax_sample:
-                nats = self.network.sampled_negative_log_likelihood(
-                    told, following, self.softmax_sample
-                )
-            else:
-                nats = self.network.negative_log_likelihood(told, following)
-        tokens = real.sum()
+            nats = self.network.nats(reading, batch.following, sample=self.softmax_sample)
+        tokens = (batch.following != PAD).sum()
         loss = self.mean_over_ranks(nats.sum(), tokens)
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=int(tokens))
         if self.activation_regularization:
@@ -162,7 +156,10 @@ class LanguageModelTask(Task):
         # A checkpoint is read before the network goes to its device. Autocast may leave a state in
         # bf16, which a training without it cannot go on from.
         dtype = torch.float32 if self.trainer.precision == "32-true" else None
-        self._state = tuple(part.to(self.device, dtype) for part in self._state)
+        self._state = tuple(
+            part.to(self.device, dtype if part.is_floating_point() else None)
+            for part in self._state
+        )
 
     def on_validation_epoch_start(self) -> None:
         if self.trainer.state.fn == "fit":
@@ -202,7 +199,7 @@ class LanguageModelTask(Task):
         """The state of all streams, in their order, on every rank."""
         world_size = self.trainer.world_size
         if world_size == 1:
-            return part
+            return part.clone()  # of a view, all that it is a view of would be saved
         size = torch.tensor(part.size(0), device=part.device)
         most = int(self.trainer.strategy.all_gather(size).max())
         padding = part.new_zeros(most - part.size(0), *part.shape[1:])

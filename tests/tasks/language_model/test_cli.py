@@ -87,8 +87,8 @@ def test_a_checkpoint_alone_names_and_scores_its_data(trained, folder, capsys):
     ids = [3] + [i for line in lines for i in [*generator.vocabulary.encode(line), 3]]
     tokens = torch.tensor([ids])
     network = generator.network
-    _, outputs, _ = network(tokens[:, :-1], network.zero_state(1))
-    nats = network.negative_log_likelihood(outputs[0], tokens[0, 1:]).detach().double()
+    reading, _ = network(tokens[:, :-1], network.zero_state(1))
+    nats = network.nats(reading, tokens[:, 1:]).detach().double()
     assert cli.model.results["token_perplexity"] == pytest.approx(float(nats.mean().exp()), 1e-4)
     words = sum(len(line.split()) + 1 for line in lines)
     assert cli.model.results["word_perplexity"] == pytest.approx(
@@ -156,6 +156,7 @@ NT_ASGD = [
         (12, ["--model.optimization.algorithm=muon"]),
         (4, ["--trainer.accumulate_grad_batches=3"]),
         (12, [*BYTES, "--model.softmax_sample=9"]),
+        (12, ["--network.pointer_span=7"]),
         (EPOCH - 1, ["--trainer.max_steps=90"]),
     ],
 )
@@ -176,6 +177,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(folder, tmp_path, step, fl
     for weights in ("current_model_state", "state_dict"):
         for name, value in expected[weights].items():
             assert torch.equal(value, resumed[weights][name]), name
+    for one, other in zip(expected["carried_state"], resumed["carried_state"], strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
     if flags[1:] == NT_ASGD:
         assert resumed["callbacks"]["Averaging"]["begun"] < resumed["global_step"]
 
@@ -248,6 +252,8 @@ def test_mistakes_are_named(folder, tmp_path, flags, message):
         ["--model.activation_regularization=2", "--model.temporal_regularization=1"],
         ["--model.head_precision=bf16"],
         [*BYTES, "--model.softmax_sample=9"],
+        ["--network.pointer_span=9", "--model.softmax_sample=9"],
+        ["--network.pointer_span=9", "--model.head_precision=bf16"],
     ],
     ids=str,
 )
@@ -393,6 +399,16 @@ def test_going_on_with_other_text_takes_the_vocabulary_along(trained, tmp_path):
     checkpoint = run / "checkpoints/best.ckpt"
     cli = LanguageModelCLI(["fit", f"--ckpt_path={checkpoint}", *flags])
     assert cli.datamodule.vocabulary == TextGenerator.from_checkpoint(trained).vocabulary
+
+
+def test_an_option_that_a_checkpoint_does_not_know_yet_has_its_default(trained, tmp_path):
+    checkpoint = torch.load(trained)
+    del checkpoint["hyper_parameters"]["pointer_span"]
+    old = tmp_path / "old.ckpt"
+    torch.save(checkpoint, old)
+    LanguageModelCLI(["test", f"--ckpt_path={old}"])
+    with pytest.raises(InputError, match=r"pointer_span is 5, but .*old.ckpt was trained with 0"):
+        LanguageModelCLI(["test", f"--ckpt_path={old}", "--network.pointer_span=5"])
 
 
 def test_a_test_set_belongs_to_the_data_that_it_was_named_with(trained, folder, tmp_path, capsys):
@@ -544,6 +560,7 @@ def test_two_processes_train_the_weights_of_one(folder, tmp_path):
         *("fit", f"--data.dataset={folder}", *SMALL, "--trainer.max_epochs=2"),
         "--model.optimization.learning_rate=0.002",  # Adam's first updates magnify rounding
         *(f"--network.{name}=0" for name in ("embedding_dropout", "dropout", "output_dropout")),
+        "--network.pointer_span=5",
     ]
     two = ["--trainer.strategy=ddp", "--trainer.devices=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}

@@ -81,7 +81,7 @@ def test_regularisers_of_activations_are_those_of_merity(build, name, weight, co
         torch.manual_seed(2)
         losses.append(task.training_step(whole, 0))
     torch.manual_seed(2)
-    outputs, dropped, _ = task.network(whole.inputs, task.network.zero_state(2))
+    (outputs, dropped, _), _ = task.network(whole.inputs, task.network.zero_state(2))
     assert not torch.equal(outputs, dropped)
     torch.testing.assert_close(losses[1] - losses[0], weight * cost(outputs, dropped))
 
